@@ -1,0 +1,26 @@
+# Every dependency, found once. No major versions are asked for: Debian 12 and 13 differ in all of them.
+find_package(Threads REQUIRED)
+find_package(TBB REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(nlohmann_json REQUIRED)
+find_package(xsimd REQUIRED)
+
+# xsimd's own target links `xtl`, which Debian 12 does not ship with it; only its headers are wanted.
+add_library(fisherdiag_xsimd INTERFACE)
+get_target_property(_xsimd_includes xsimd INTERFACE_INCLUDE_DIRECTORIES)
+target_include_directories(fisherdiag_xsimd SYSTEM INTERFACE ${_xsimd_includes})
+
+if(FISHERDIAG_BUILD_CLI)
+  find_package(CLI11 REQUIRED)
+endif()
+if(FISHERDIAG_BUILD_TESTS)
+  find_package(Catch2 REQUIRED)
+endif()
+if(FISHERDIAG_BUILD_BENCH)
+  find_package(benchmark REQUIRED)
+  if(FISHERDIAG_WITH_OPENBLAS)
+    set(BLA_VENDOR OpenBLAS)
+    find_package(BLAS QUIET)
+  endif()
+endif()

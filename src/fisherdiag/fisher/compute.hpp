@@ -1,0 +1,50 @@
+// The Fisher pass: blocks of samples -> forward -> seeds -> backward -> squared and accumulated.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "fisherdiag/fisher/diagonal.hpp"
+#include "fisherdiag/io/dataset.hpp"
+#include "fisherdiag/nn/network.hpp"
+#include "fisherdiag/parallel/context.hpp"
+
+namespace fisherdiag {
+
+struct FisherOptions {
+  Estimator estimator;
+  Likelihood likelihood = Likelihood::Categorical;
+  Normalization normalization = Normalization::Mean;
+  std::optional<std::size_t> max_samples;  ///< a random subset of this many, drawn by estimator.seed
+  std::size_t max_memory_bytes = 0;        ///< bound on what the pass allocates; 0: a default that suits the model
+  /// Called between blocks with samples done and in all; returning false stops with InterruptedError.
+  std::function<bool(std::size_t done, std::size_t total)> progress;
+};
+
+/// Where the time of a pass went, and its work.
+struct FisherStatistics {
+  double seconds = 0;          ///< the pass alone, without reading data
+  double reading_seconds = 0;  ///< waiting for data
+  double flops = 0;            ///< needed floating-point operations: multiply and add count one each
+  std::size_t workspace_bytes = 0;
+};
+
+/// The diagonal at the network's parameters over `data`.
+///
+/// F = norm * sum_n sum_k (J_n^T s_nk)^2 with the seeds s of `options.estimator` (docs/estimators.md). Same bits for
+/// every number of threads and every memory bound.
+/// Errors: ArgumentError (features differ, targets of the wrong kind, an estimator the likelihood does not have,
+/// memory bound too small, naming what is needed), DataError (label outside the classes, a value or result that is
+/// not finite, naming sample or parameter), InterruptedError; and what reading throws.
+FisherDiagonal compute_fisher(const Network& network, Dataset& data, const FisherOptions& options,
+                              const Context& context, FisherStatistics* statistics = nullptr);
+
+/// Needed flops of one sample: forward + backward of every seed + accumulation (docs/performance.md).
+double fisher_flops_per_sample(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood);
+
+/// Rows of seeds per sample: 1, C-1, C or S.
+std::size_t seeds_per_sample(const Estimator& estimator, Likelihood likelihood, std::size_t outputs);
+
+}  // namespace fisherdiag

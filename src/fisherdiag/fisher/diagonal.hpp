@@ -1,0 +1,64 @@
+// The result of a Fisher pass: the diagonal and what it is.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "fisherdiag/base/aligned.hpp"
+#include "fisherdiag/likelihood/estimator.hpp"
+#include "fisherdiag/likelihood/likelihood.hpp"
+#include "fisherdiag/nn/architecture.hpp"
+
+namespace fisherdiag {
+
+/// How the sum over samples is scaled.
+enum class Normalization {
+  Mean,  ///< divided by the number of samples (batched: of batches)
+  Sum,   ///< not divided
+};
+
+std::string_view normalization_name(Normalization normalization);
+
+/// What a diagonal is; written into the file's metadata under the same names.
+struct FisherMetadata {
+  Estimator estimator;
+  Likelihood likelihood = Likelihood::Categorical;
+  Normalization normalization = Normalization::Mean;
+  std::uint64_t samples = 0;        ///< samples that entered the sum
+  std::string weights_sha256;       ///< of the parameters it was computed at
+  std::string data;                 ///< how the data was named
+  std::string isa;
+  std::string version;
+
+  std::map<std::string, std::string> to_strings() const;
+  /// Missing entries keep their defaults; malformed ones throw DataError.
+  static FisherMetadata from_strings(const std::map<std::string, std::string>& strings);
+};
+
+/// Diagonal of the Fisher information, one value >= 0 per parameter, in (nats / unit of parameter)^2.
+class FisherDiagonal {
+ public:
+  FisherDiagonal(std::vector<ParameterTensor> tensors, AlignedBuffer<float> values, FisherMetadata metadata);
+
+  static FisherDiagonal load(const std::filesystem::path& path);
+  /// Same keys and shapes as the weights, float32, atomic.
+  void save(const std::filesystem::path& path) const;
+
+  const std::vector<ParameterTensor>& tensors() const { return tensors_; }
+  std::span<const float> values() const { return values_; }
+  const FisherMetadata& metadata() const { return metadata_; }
+  /// SHA-256 of the values in order (little-endian float32).
+  std::string sha256() const;
+  /// Sum of all values, in double.
+  double trace() const;
+
+ private:
+  std::vector<ParameterTensor> tensors_;
+  AlignedBuffer<float> values_;
+  FisherMetadata metadata_;
+};
+
+}  // namespace fisherdiag

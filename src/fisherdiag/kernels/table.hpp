@@ -1,0 +1,46 @@
+// All kernels of one instruction-set level, as function pointers.
+#pragma once
+
+#include <cstddef>
+
+#include "fisherdiag/base/isa.hpp"
+#include "fisherdiag/kernels/elementwise.hpp"
+#include "fisherdiag/kernels/gemm.hpp"
+#include "fisherdiag/kernels/outer.hpp"
+#include "fisherdiag/kernels/penalty.hpp"
+#include "fisherdiag/kernels/probe.hpp"
+#include "fisherdiag/kernels/softmax.hpp"
+#include "fisherdiag/kernels/strips.hpp"
+
+namespace fisherdiag::kernels {
+
+/// Contracts stand beside the types in the included headers. Every kernel is single-threaded and noexcept.
+struct KernelTable {
+  Isa isa;
+  /// Floats per vector: the width of a strip (strips.hpp).
+  std::size_t lanes;
+  /// False where multiply-adds are two instructions (baseline x86-64).
+  bool fused_multiply_add;
+
+  ToStrips* to_strips;
+  TransposeToStrips* transpose_to_strips;
+  FromStrips* from_strips;
+  Gemm* gemm;
+  SquaredOuter* squared_outer;
+  GramSquared* gram_squared;
+  Outer* outer;
+  ColumnSums* column_sums;
+  SoftmaxRows* softmax_rows;
+  PenaltyValue* penalty_value;
+  PenaltyGradient* penalty_gradient;
+  PenaltyValueGradient* penalty_value_gradient;
+  SgdStep* sgd_step;
+  AdamStep* adam_step;
+  MultiplyAddProbe* multiply_add_probe;
+  TriadProbe* triad_probe;
+};
+
+/// The kernels of a level that available_isas() lists.
+const KernelTable& kernel_table(Isa isa);
+
+}  // namespace fisherdiag::kernels

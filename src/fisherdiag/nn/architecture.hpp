@@ -1,0 +1,63 @@
+// What a network is made of, and how the user says so.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fisherdiag {
+
+enum class Activation { Identity, Relu, Tanh, Sigmoid };
+
+/// "identity", "relu", "tanh" or "sigmoid".
+std::string_view activation_name(Activation activation);
+
+/// y = activation(W x + b): W is [outputs, inputs] row-major as in PyTorch, b is [outputs].
+struct LinearLayer {
+  std::string name;  ///< parameters are called name.weight and name.bias
+  std::size_t inputs = 0;
+  std::size_t outputs = 0;
+  Activation activation = Activation::Identity;
+};
+
+/// One parameter tensor and its place in the flat parameter vector.
+struct ParameterTensor {
+  std::string name;
+  std::vector<std::size_t> shape;
+  std::size_t offset = 0;
+  std::size_t size = 0;
+};
+
+/// A chain of linear layers with activations.
+class Architecture {
+ public:
+  /// Throws ArgumentError if there is no layer, a size is 0 or neighbouring sizes differ.
+  explicit Architecture(std::vector<LinearLayer> layers);
+
+  /// `mlp:784-256-10[:relu|tanh|sigmoid]` (names "0", "2", "4", ... as in the same torch.nn.Sequential), a preset
+  /// name, the path of a JSON file, or JSON text starting with '{' (docs/architecture-format.md).
+  /// Throws ArgumentError, IoError, FormatError; UnsupportedError naming a layer the engine does not cover.
+  static Architecture parse(const std::string& text);
+
+  const std::vector<LinearLayer>& layers() const { return layers_; }
+  /// weight and bias of each layer, in order.
+  const std::vector<ParameterTensor>& parameters() const { return parameters_; }
+  std::size_t parameter_count() const { return parameter_count_; }
+  std::size_t inputs() const { return layers_.front().inputs; }
+  std::size_t outputs() const { return layers_.back().outputs; }
+  std::size_t weight_offset(std::size_t layer) const { return parameters_[2 * layer].offset; }
+  std::size_t bias_offset(std::size_t layer) const { return parameters_[2 * layer + 1].offset; }
+
+  /// Short form for people: "784-256-256-10 relu".
+  std::string summary() const;
+  /// JSON text that parse() reads back.
+  std::string to_json() const;
+
+ private:
+  std::vector<LinearLayer> layers_;
+  std::vector<ParameterTensor> parameters_;
+  std::size_t parameter_count_ = 0;
+};
+
+}  // namespace fisherdiag
