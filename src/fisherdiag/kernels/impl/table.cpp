@@ -1,0 +1,45 @@
+// The level's table. Kernel functions are declared here by their contract types.
+#include "fisherdiag/kernels/impl/simd.hpp"
+
+namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
+
+ToStrips to_strips;
+TransposeToStrips transpose_to_strips;
+FromStrips from_strips;
+Gemm gemm;
+SquaredOuter squared_outer;
+GramSquared gram_squared;
+Outer outer;
+ColumnSums column_sums;
+SoftmaxRows softmax_rows;
+PenaltyValue penalty_value;
+PenaltyGradient penalty_gradient;
+PenaltyValueGradient penalty_value_gradient;
+SgdStep sgd_step;
+AdamStep adam_step;
+MultiplyAddProbe multiply_add_probe;
+TriadProbe triad_probe;
+
+const KernelTable& table();
+const KernelTable& table() {
+  static constexpr KernelTable kTable{
+#if defined(__AVX512F__)
+      Isa::Avx512,
+#elif defined(__AVX2__)
+      Isa::Avx2,
+#else
+      Isa::Baseline,
+#endif
+      kLanes,
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+      true,
+#else
+      false,
+#endif
+      to_strips,        transpose_to_strips,    from_strips, gemm,      squared_outer,      gram_squared, outer,
+      column_sums,      softmax_rows,           penalty_value, penalty_gradient, penalty_value_gradient,
+      sgd_step,         adam_step,              multiply_add_probe, triad_probe};
+  return kTable;
+}
+
+}  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE
