@@ -27,9 +27,9 @@ struct FisherMetadata {
   Estimator estimator;
   Likelihood likelihood = Likelihood::Categorical;
   Normalization normalization = Normalization::Mean;
-  std::uint64_t samples = 0;        ///< samples that entered the sum
-  std::string weights_sha256;       ///< of the parameters it was computed at
-  std::string data;                 ///< how the data was named
+  std::uint64_t samples = 0;   ///< samples that entered the sum
+  std::string weights_sha256;  ///< of the parameters it was computed at
+  std::string data;            ///< how the data was named
   std::string isa;
   std::string version;
 

@@ -32,7 +32,7 @@ using SquaredOuter = void(const ConstStrips& left, const ConstStrips& right, con
 
 /// fisher[o * stride + i] += scale * ( sum_t left(t, o) right(t, i) )^2: the rows are positions of one sample (or the
 /// samples of one batch) whose gradients add up before squaring. The tile is squared in registers.
-using GramSquared = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, float scale,
+using GramSquared = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, double scale,
                          double* fisher, std::size_t stride) noexcept;
 
 /// target[o * stride + i] = scale * sum_n left(n, o) right(n, i): the weight gradient of a batch.

@@ -35,8 +35,8 @@ class Architecture {
   /// Throws ArgumentError if there is no layer, a size is 0 or neighbouring sizes differ.
   explicit Architecture(std::vector<LinearLayer> layers);
 
-  /// `mlp:784-256-10[:relu|tanh|sigmoid]` (names "0", "2", "4", ... as in the same torch.nn.Sequential), a preset
-  /// name, the path of a JSON file, or JSON text starting with '{' (docs/architecture-format.md).
+  /// `mlp:784-256-10[:relu|tanh|sigmoid]` (names "0", "2", "4", ... as in the same torch.nn.Sequential),
+  /// the path of a JSON file, or JSON text starting with '{' (docs/architecture-format.md).
   /// Throws ArgumentError, IoError, FormatError; UnsupportedError naming a layer the engine does not cover.
   static Architecture parse(const std::string& text);
 

@@ -1,0 +1,1 @@
+"""Reads Google Benchmark and fisherdiag JSON and turns it into a report."""

@@ -1,0 +1,89 @@
+"""The few sentences at the top of the report, each computed from what was measured or left out."""
+
+from . import plots_cost, plots_machine, plots_values, text
+
+REFERENCE_MODEL = "mlp-784-1024-1024-10"
+BASELINE_MODEL = "mlp-784-256-256-10"
+
+
+def speed(results):
+    series = results.fisher(REFERENCE_MODEL, "empirical") or next(
+        (results.fisher(model, "empirical") for model in reversed(results.models("fisher"))), None)
+    if not series or not series.median("samples_per_second"):
+        return None
+    sentence = (f"One thread computes the empirical Fisher of {text.model(series.segments[1])} over "
+                f"<b>{text.si(series.median('samples_per_second'))} samples per second</b>")
+    peak = series.median("peak_fraction")
+    return sentence + (f", using {text.percent(peak)} of the core's multiply-add peak." if peak else ".")
+
+
+def baselines(results):
+    ours = results.fisher(BASELINE_MODEL, "empirical")
+    parts = []
+    for name, words in (("loop", "looping over samples one at a time"),
+                        ("materialized", "storing every per-sample gradient")):
+        other = results.fisher(BASELINE_MODEL, name)
+        if ours and other and other.median("samples_per_second"):
+            ratio = ours.median("samples_per_second") / other.median("samples_per_second")
+            parts.append(f"<b>{text.times(ratio)}</b> the speed of {words}")
+    return f"At {text.model(BASELINE_MODEL)} that is {' and '.join(parts)}, both in the same C++." if parts else None
+
+
+def exact_cost(results):
+    ratios = plots_cost.exact_cost_ratios(results)
+    if not ratios:
+        return None
+    parts = [f"<b>{text.times(ratio)}</b> at {classes}" for classes, ratio, _ in ratios]
+    return f"The true Fisher (exact) costs, relative to the empirical one, {_listing(parts)} classes."
+
+
+def values(results):
+    total = plots_values.differences(results).get("empirical", {}).get("total")
+    ratio = plots_values.trace_ratio(total) if total else None
+    if not ratio:
+        return None
+    size = f"{text.times(ratio)} as large as" if ratio >= 1 else f"{text.times(1 / ratio)} smaller than"
+    sentence = f"On the trained network the empirical Fisher's trace is <b>{size}</b> the true one's"
+    if total.get("spearman") is not None:
+        sentence += f"; parameters are ranked with a Spearman correlation of {total['spearman']:.2f}"
+    return sentence + "."
+
+
+def sketch(results):
+    """How many label draws match one sketch draw: errors fall as 1/sqrt(S), so the ratio squared."""
+    table = plots_values.errors(results)
+    if not all(1 in table.get(kind, {}) for kind in ("mc", "sketch")):
+        return None
+    mc, sketched = (sum(e for _, e in table[kind][1]) / len(table[kind][1]) for kind in ("mc", "sketch"))
+    if sketched >= mc:
+        return f"One sketch draw has a relative error of {text.percent(sketched, 1)}, one label draw {text.percent(mc, 1)}."
+    return (f"One random-sign sketch has a relative error of <b>{text.percent(sketched, 1)}</b> where one sampled label has "
+            f"{text.percent(mc, 1)}: sampling needs about {text.significant((mc / sketched) ** 2, 2)} draws to match it.")
+
+
+def penalty(results):
+    points = plots_cost.penalty_overheads(results).get("ewc-merged")
+    if not points:
+        return None
+    shares = [(size, series.median() / plain.median() - 1) for size, series, plain in points]
+    parts = [f"<b>{100 * share:+.1f}%</b> at {text.si(size, 2)} parameters" for size, share in (shares[0], shares[-1])]
+    return f"A merged EWC penalty changes the time of a training step (batch 128, 1 thread) by {' and '.join(dict.fromkeys(parts))}."
+
+
+def threads(results):
+    table = plots_machine.speedups(results, "empirical")
+    model = REFERENCE_MODEL if REFERENCE_MODEL in table else next(reversed(table), None)
+    if model is None:
+        return None
+    count, factor, _ = table[model][-1]
+    return f"With {count} threads the empirical pass of {text.model(model)} is <b>{factor:.2f}×</b> as fast as with one."
+
+
+def headlines(results):
+    """Sentences with <b>..</b> around what matters."""
+    sentences = (rule(results) for rule in (speed, baselines, exact_cost, values, sketch, penalty, threads))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _listing(parts):
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

@@ -1,0 +1,106 @@
+#include "fisherdiag/base/system.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+namespace fisherdiag {
+
+namespace {
+
+constexpr std::uint64_t kKibi = 1024;
+
+/// The value after "KEY:" in a /proc file; empty if there is none.
+std::string proc_value(const char* path, const std::string& key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(key, 0) != 0) continue;
+    const std::size_t colon = line.find(':');
+    const std::size_t start = colon == std::string::npos ? colon : line.find_first_not_of(" \t", colon + 1);
+    if (start != std::string::npos) return line.substr(start);
+  }
+  return {};
+}
+
+std::string first_line(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// "32K", "1024K" or "16M" as sysfs writes cache sizes.
+std::size_t sysfs_size(const std::string& text) {
+  std::istringstream stream(text);
+  std::size_t number = 0;
+  char unit = 'B';
+  stream >> number >> unit;
+  return unit == 'K' ? number * kKibi : unit == 'M' ? number * kKibi * kKibi : number;
+}
+
+}  // namespace
+
+std::uint64_t peak_rss_bytes() {
+  // ru_maxrss also counts the program this process replaced on exec, so /proc is asked first.
+  std::istringstream high_water(proc_value("/proc/self/status", "VmHWM"));
+  std::uint64_t kibibytes = 0;
+  if (high_water >> kibibytes) return kibibytes * kKibi;
+  rusage usage{};
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+#ifdef __APPLE__
+  return static_cast<std::uint64_t>(usage.ru_maxrss);
+#else
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * kKibi;
+#endif
+}
+
+std::string cpu_model() {
+  const std::string model = proc_value("/proc/cpuinfo", "model name");
+  return model.empty() ? "unknown CPU" : model;
+}
+
+int physical_cores() {
+  std::set<std::string> cores;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/devices/system/cpu", ignored)) {
+    const std::string siblings = first_line(entry.path() / "topology" / "thread_siblings_list");
+    if (!siblings.empty()) cores.insert(siblings);
+  }
+  if (!cores.empty()) return static_cast<int>(cores.size());
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+int affinity_cpus() {
+#ifdef __linux__
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+CacheSizes cache_sizes() {
+  CacheSizes sizes;
+  std::error_code ignored;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/sys/devices/system/cpu/cpu0/cache", ignored)) {
+    if (first_line(entry.path() / "type") == "Instruction") continue;
+    const std::string level = first_line(entry.path() / "level");
+    const std::size_t size = sysfs_size(first_line(entry.path() / "size"));
+    if (level == "1") sizes.l1_data = size;
+    if (level == "2") sizes.l2 = size;
+    if (level == "3") sizes.l3 = size;
+  }
+  return sizes;
+}
+
+}  // namespace fisherdiag

@@ -1,0 +1,265 @@
+#include "fisherdiag/fisher/block_pass.hpp"
+
+#include <algorithm>
+
+#include "fisherdiag/base/float_mode.hpp"
+
+namespace fisherdiag {
+
+namespace {
+
+/// Samples one task takes forward and backward: enough that a weight fetched from memory is used often.
+constexpr std::size_t kChunkRows = 128;
+/// Rows (samples x seeds) back-propagated together: their sensitivities stay in the second-level cache.
+constexpr std::size_t kDeltaRows = 256;
+constexpr std::size_t kMostGroups = 32;
+
+/// How the seeds of a chunk are cut: `columns` seeds of `rows` samples at a time.
+struct Groups {
+  std::size_t rows, columns;
+};
+
+Groups choose_groups(std::size_t seeds) {
+  const std::size_t columns = std::clamp<std::size_t>(seeds, 1, kMostGroups);
+  const std::size_t rows = kDeltaRows / columns / kernels::kRowTile * kernels::kRowTile;
+  return {std::clamp(rows, kernels::kRowTile, kChunkRows), columns};
+}
+
+std::size_t widest(const Architecture& architecture) {
+  std::size_t width = 0;
+  for (const LinearLayer& layer : architecture.layers()) width = std::max(width, layer.outputs);
+  return width;
+}
+
+std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+std::size_t strips_of(std::size_t columns, std::size_t lanes) { return (columns + lanes - 1) / lanes; }
+
+}  // namespace
+
+/// What one thread needs for a chunk of rows.
+struct BlockPass::Worker {
+  Worker(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood, Groups groups,
+         const kernels::KernelTable& kernels)
+      : seeds(estimator, likelihood, architecture.outputs(), kernels) {
+    activations.emplace_back(kChunkRows, architecture.inputs(), kernels.lanes);
+    for (const LinearLayer& layer : architecture.layers())
+      activations.emplace_back(kChunkRows, layer.outputs, kernels.lanes);
+    const std::size_t width = architecture.layers().size() > 1 ? widest(architecture) : architecture.outputs();
+    for (StripBuffer& d : delta) d = StripBuffer(groups.rows * groups.columns, width, kernels.lanes);
+    if (architecture.outputs() > kernels.lanes) {
+      logits = AlignedBuffer<float>(groups.rows * architecture.outputs());
+      seed_rows = AlignedBuffer<float>(groups.rows * architecture.outputs());
+    }
+  }
+
+  static std::size_t bytes(const Architecture& architecture, Groups groups, std::size_t lanes) {
+    std::size_t total = StripBuffer::bytes(kChunkRows, architecture.inputs(), lanes);
+    for (const LinearLayer& layer : architecture.layers())
+      total += StripBuffer::bytes(kChunkRows, layer.outputs, lanes);
+    total += 2 * StripBuffer::bytes(groups.rows * groups.columns, widest(architecture), lanes);
+    return total + 4 * groups.rows * architecture.outputs() * sizeof(float);
+  }
+
+  std::vector<StripBuffer> activations;  // [0] the inputs, [l + 1] what layer l puts out
+  StripBuffer delta[2];                  // sensitivities, taken in turn
+  SeedBlock seeds;
+  AlignedBuffer<float> logits, seed_rows;  // row-major copies where a row spans several strips
+};
+
+BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelihood likelihood,
+                     std::size_t block_rows, const Context& context)
+    : architecture_(network.architecture()), context_(context), estimator_(estimator),
+      chain_(chain_rows(estimator)), packed_(network.architecture(), context), sum_(network.parameters().size()) {
+  const Groups groups = choose_groups(seed_columns(estimator, likelihood, architecture_.outputs()));
+  group_rows_ = groups.rows;
+  group_columns_ = groups.columns;
+  packed_.pack(network, context);
+  for (const LinearLayer& layer : architecture_.layers()) {
+    inputs_.emplace_back(block_rows, layer.inputs, packed_.kernels().lanes);
+    outputs_.emplace_back(block_rows, layer.outputs, packed_.kernels().lanes);
+  }
+  for (int w = 0; w < context.threads(); ++w)
+    workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, groups, packed_.kernels()));
+  make_tiles();
+}
+
+BlockPass::~BlockPass() = default;
+
+std::size_t BlockPass::chain_rows(const Estimator& estimator) {
+  return estimator.kind == EstimatorKind::Batched ? estimator.batch_size : kernels::kChain;
+}
+
+std::size_t BlockPass::bytes(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood,
+                             std::size_t block_rows, const Context& context) {
+  const std::size_t lanes = kernels::kernel_table(context.isa()).lanes;
+  const Groups groups = choose_groups(seed_columns(estimator, likelihood, architecture.outputs()));
+  std::size_t total = architecture.parameter_count() * sizeof(double) + PackedNetwork::bytes(architecture, lanes);
+  for (const LinearLayer& layer : architecture.layers())
+    total += StripBuffer::bytes(block_rows, layer.inputs, lanes) + StripBuffer::bytes(block_rows, layer.outputs, lanes);
+  total += static_cast<std::size_t>(context.threads()) * Worker::bytes(architecture, groups, lanes);
+  // The caller's block of inputs and targets.
+  return total + block_rows * (architecture.inputs() + architecture.outputs()) * sizeof(float);
+}
+
+void BlockPass::make_tiles() {
+  const std::size_t lanes = packed_.kernels().lanes;
+  // Large tiles reuse what they load; small models still need several tiles for every thread.
+  const std::size_t wanted = 8 * static_cast<std::size_t>(context_.threads());
+  for (std::size_t rows = 128, columns = 192;; rows = std::max<std::size_t>(rows / 2, 16), columns /= 2) {
+    tiles_.clear();
+    const std::size_t strip_step = std::max<std::size_t>(columns / lanes, 3);
+    for (std::size_t l = 0; l < architecture_.layers().size(); ++l) {
+      const LinearLayer& layer = architecture_.layers()[l];
+      const std::size_t strips = strips_of(layer.inputs, lanes);
+      for (std::size_t r = 0; r < layer.outputs; r += rows)
+        for (std::size_t s = 0; s < strips; s += strip_step)
+          tiles_.push_back({l, {r, std::min(r + rows, layer.outputs), s, std::min(s + strip_step, strips)}});
+    }
+    if (tiles_.size() >= wanted || columns <= 48) return;
+  }
+}
+
+void BlockPass::add(MatrixView<const float> inputs, MatrixView<const float> targets,
+                    std::span<const std::uint64_t> samples) {
+  const std::size_t chunks = (inputs.rows + kChunkRows - 1) / kChunkRows;
+  context_.parallel_for(chunks, [&](std::size_t chunk, std::size_t worker) {
+    const FlushDenormals flush;
+    const std::size_t first = chunk * kChunkRows;
+    rows_phase(first, std::min(kChunkRows, inputs.rows - first), *workers_[worker], inputs, targets, samples);
+  });
+  context_.parallel_for(tiles_.size(), [&](std::size_t tile, std::size_t) {
+    const FlushDenormals flush;
+    tile_phase(tiles_[tile], inputs.rows);
+  });
+}
+
+/// Rows [offset, offset + count) of the chunk at `first` of what goes into layer `l` (of the logits: l = layers).
+/// batched keeps these for the whole block instead of their squares.
+kernels::Strips BlockPass::activation(std::size_t l, std::size_t first, std::size_t offset, std::size_t count,
+                                      Worker& worker) {
+  if (estimator_.kind == EstimatorKind::Batched && l < inputs_.size()) return inputs_[l].rows(first + offset, count);
+  return worker.activations[l].rows(offset, count);
+}
+
+void BlockPass::rows_phase(std::size_t first, std::size_t count, Worker& worker, MatrixView<const float> inputs,
+                           MatrixView<const float> targets, std::span<const std::uint64_t> samples) {
+  const bool batched = estimator_.kind == EstimatorKind::Batched;
+  const std::size_t layers = architecture_.layers().size();
+  packed_.kernels().to_strips(inputs.row(first), inputs.stride, activation(0, first, 0, count, worker),
+                              batched ? kernels::Strips{} : inputs_[0].rows(first, count));
+  for (std::size_t l = 0; l < layers; ++l) {
+    const bool square = !batched && l + 1 < layers;
+    packed_.forward(l, activation(l, first, 0, count, worker), activation(l + 1, first, 0, count, worker),
+                    square ? inputs_[l + 1].rows(first, count) : kernels::Strips{});
+  }
+  for (std::size_t offset = 0; offset < count; offset += group_rows_)
+    seeds_and_backward(first, offset, std::min(group_rows_, count - offset), worker, targets, samples);
+}
+
+namespace {
+
+/// Where a row fits one strip the strip itself is a row-major matrix.
+MatrixView<float> as_rows(const kernels::Strips& strips, std::size_t lanes) {
+  return {strips.data, strips.rows, strips.cols, lanes};
+}
+
+}  // namespace
+
+void BlockPass::seeds_and_backward(std::size_t first, std::size_t offset, std::size_t count, Worker& worker,
+                                   MatrixView<const float> targets, std::span<const std::uint64_t> samples) {
+  const kernels::KernelTable& k = packed_.kernels();
+  const std::size_t outputs = architecture_.outputs(), row = first + offset;
+  const kernels::Strips z = worker.activations.back().rows(offset, count);
+  MatrixView<float> logits = as_rows(z, k.lanes);
+  if (outputs > k.lanes) {
+    logits = {worker.logits.data(), count, outputs};
+    k.from_strips(z, logits.data, outputs);
+  }
+  const MatrixView<const float> own_targets =
+      targets.rows ? MatrixView<const float>{targets.row(row), count, targets.cols, targets.stride} : targets;
+  worker.seeds.prepare(logits, own_targets, samples.subspan(row, count));
+  write_top(row, count, worker);
+  if (architecture_.layers().size() == 1) return;
+
+  // Never past this chunk's rows: the next ones belong to another thread.
+  const std::size_t group_rows = std::min(group_rows_, round_up(count, kernels::kRowTile));
+  for (std::size_t k0 = 0; k0 < worker.seeds.columns(); k0 += group_columns_) {
+    const std::size_t groups = std::min(group_columns_, worker.seeds.columns() - k0);
+    for (std::size_t g = 0; g < groups; ++g) {
+      kernels::Strips d = worker.delta[0].shaped(group_rows * groups, outputs);
+      d = {d.data + g * group_rows * k.lanes, count, outputs, d.stride};
+      if (outputs <= k.lanes) {
+        worker.seeds.write(k0 + g, as_rows(d, k.lanes));
+      } else {
+        worker.seeds.write(k0 + g, {worker.seed_rows.data(), count, outputs});
+        k.to_strips(worker.seed_rows.data(), outputs, d, {});
+      }
+    }
+    back_propagate(first, offset, group_rows, groups, k0 == 0, worker);
+  }
+}
+
+/// The last layer's Q (batched: D) needs no back-propagation: it is a function of the seeds alone.
+void BlockPass::write_top(std::size_t first, std::size_t count, Worker& worker) {
+  const kernels::KernelTable& k = packed_.kernels();
+  const kernels::Strips top = outputs_.back().rows(first, count);
+  const bool direct = top.cols <= k.lanes;
+  const MatrixView<float> rows =
+      direct ? as_rows(top, k.lanes) : MatrixView<float>{worker.seed_rows.data(), count, top.cols};
+  if (estimator_.kind == EstimatorKind::Batched)
+    worker.seeds.write(0, rows);
+  else
+    worker.seeds.write_squares(rows);
+  if (!direct) k.to_strips(rows.data, rows.stride, top, {});
+}
+
+void BlockPass::back_propagate(std::size_t first, std::size_t offset, std::size_t group_rows, std::size_t groups,
+                               bool overwrite, Worker& worker) {
+  const bool batched = estimator_.kind == EstimatorKind::Batched;
+  kernels::Strips delta = worker.delta[0].shaped(group_rows * groups, architecture_.outputs());
+  for (std::size_t l = architecture_.layers().size() - 1, turn = 1; l > 0; --l, turn ^= 1) {
+    const kernels::Strips factor = activation(l, first, offset, group_rows, worker);
+    const kernels::Strips kept = outputs_[l - 1].rows(first + offset, group_rows);
+    // batched has one seed and keeps the sensitivities themselves.
+    const kernels::Strips below =
+        batched ? kept : worker.delta[turn].shaped(group_rows * groups, architecture_.layers()[l - 1].outputs);
+    packed_.backward(l, delta, factor, below, batched ? kernels::Strips{} : kept, overwrite);
+    delta = below;
+  }
+}
+
+void BlockPass::tile_phase(const Tile& tile, std::size_t rows) {
+  const kernels::KernelTable& k = packed_.kernels();
+  const std::size_t inputs = architecture_.layers()[tile.layer].inputs;
+  double* fisher = sum_.data() + architecture_.weight_offset(tile.layer);
+  for (std::size_t first = 0; first < rows; first += chain_) {
+    const std::size_t count = std::min(chain_, rows - first);
+    const kernels::ConstStrips left = outputs_[tile.layer].rows(first, count);
+    const kernels::ConstStrips right = inputs_[tile.layer].rows(first, count);
+    if (estimator_.kind == EstimatorKind::Batched) {
+      const double mean = 1.0 / static_cast<double>(count);
+      k.gram_squared(left, right, tile.range, mean * mean, fisher, inputs);
+      if (tile.range.strip_begin == 0) add_bias(tile, left, mean * mean);
+    } else {
+      k.squared_outer(left, right, tile.range, fisher, inputs);
+      if (tile.range.strip_begin == 0) add_bias(tile, left, 0);
+    }
+  }
+}
+
+/// The bias's input is 1, so its column of F is a column sum. A tile of the first strip does it for its rows.
+void BlockPass::add_bias(const Tile& tile, const kernels::ConstStrips& left, double scale) {
+  const std::size_t lanes = packed_.kernels().lanes, begin = tile.range.row_begin;
+  const std::size_t count = tile.range.row_end - begin;
+  const kernels::ConstStrips own{left.data + begin / lanes * left.stride, left.rows, count, left.stride};
+  double* fisher = sum_.data() + architecture_.bias_offset(tile.layer) + begin;
+  if (estimator_.kind != EstimatorKind::Batched) return packed_.kernels().column_sums(own, false, fisher);
+  double sums[128] = {};
+  packed_.kernels().column_sums(own, false, sums);
+  for (std::size_t o = 0; o < count; ++o) fisher[o] += scale * sums[o] * sums[o];
+}
+
+AlignedBuffer<double> BlockPass::take_sum() { return std::move(sum_); }
+
+}  // namespace fisherdiag

@@ -1,0 +1,159 @@
+#include "fisherdiag/fisher/diagonal.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "fisherdiag/base/digest.hpp"
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/io/safetensors.hpp"
+
+namespace fisherdiag {
+
+namespace {
+
+using Strings = std::map<std::string, std::string>;
+
+[[noreturn]] void throw_malformed(const std::string& key, const std::string& text) {
+  throw DataError("metadata entry '" + key + "' has the unknown value '" + text + "'");
+}
+
+const std::string* find(const Strings& strings, const std::string& key) {
+  const auto entry = strings.find(key);
+  return entry == strings.end() ? nullptr : &entry->second;
+}
+
+template <class Integer>
+void read_integer(const Strings& strings, const std::string& key, Integer& value) {
+  const std::string* text = find(strings, key);
+  if (!text) return;
+  const char* end = text->data() + text->size();
+  const auto [stop, error] = std::from_chars(text->data(), end, value);
+  if (error != std::errc{} || stop != end) throw_malformed(key, *text);
+}
+
+void read_text(const Strings& strings, const std::string& key, std::string& value) {
+  if (const std::string* text = find(strings, key)) value = *text;
+}
+
+template <class Enum>
+void read_name(const Strings& strings, const std::string& key, std::optional<Enum> (*parse)(std::string_view),
+               Enum& value) {
+  const std::string* text = find(strings, key);
+  if (!text) return;
+  const std::optional<Enum> parsed = parse(*text);
+  if (!parsed) throw_malformed(key, *text);
+  value = *parsed;
+}
+
+std::optional<Normalization> normalization_from_name(std::string_view name) {
+  for (Normalization normalization : {Normalization::Mean, Normalization::Sum})
+    if (name == normalization_name(normalization)) return normalization;
+  return std::nullopt;
+}
+
+/// Names the first value that cannot be part of a Fisher diagonal.
+void check_values(const std::string& path, const ParameterTensor& tensor, std::span<const float> values) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!(values[i] >= 0) || !std::isfinite(values[i]))
+      throw DataError(path + ": tensor '" + tensor.name + "' has the value " + std::to_string(values[i]) +
+                      " at element " + std::to_string(i) + "; a Fisher diagonal is finite and not negative");
+}
+
+}  // namespace
+
+std::string_view normalization_name(Normalization normalization) {
+  return normalization == Normalization::Mean ? "mean" : "sum";
+}
+
+Strings FisherMetadata::to_strings() const {
+  Strings strings{{"estimator", std::string(estimator_name(estimator.kind))},
+                  {"likelihood", std::string(likelihood_name(likelihood))},
+                  {"normalization", std::string(normalization_name(normalization))},
+                  {"samples", std::to_string(samples)},
+                  {"seed", std::to_string(estimator.seed)},
+                  {"weights_sha256", weights_sha256},
+                  {"data", data},
+                  {"isa", isa},
+                  {"version", version}};
+  if (estimator.kind == EstimatorKind::MonteCarlo || estimator.kind == EstimatorKind::Sketch)
+    strings["draws"] = std::to_string(estimator.draws);
+  if (estimator.kind == EstimatorKind::Batched) strings["batch_size"] = std::to_string(estimator.batch_size);
+  return strings;
+}
+
+FisherMetadata FisherMetadata::from_strings(const Strings& strings) {
+  FisherMetadata metadata;
+  read_name(strings, "estimator", &estimator_from_name, metadata.estimator.kind);
+  read_name(strings, "likelihood", &likelihood_from_name, metadata.likelihood);
+  read_name(strings, "normalization", &normalization_from_name, metadata.normalization);
+  read_integer(strings, "samples", metadata.samples);
+  read_integer(strings, "seed", metadata.estimator.seed);
+  read_integer(strings, "draws", metadata.estimator.draws);
+  read_integer(strings, "batch_size", metadata.estimator.batch_size);
+  read_text(strings, "weights_sha256", metadata.weights_sha256);
+  read_text(strings, "data", metadata.data);
+  read_text(strings, "isa", metadata.isa);
+  read_text(strings, "version", metadata.version);
+  return metadata;
+}
+
+FisherDiagonal::FisherDiagonal(std::vector<ParameterTensor> tensors, AlignedBuffer<float> values,
+                               FisherMetadata metadata)
+    : tensors_(std::move(tensors)), values_(std::move(values)), metadata_(std::move(metadata)) {
+  std::size_t expected = 0;
+  for (const ParameterTensor& tensor : tensors_) {
+    if (tensor.offset != expected)
+      throw ArgumentError("[FisherDiagonal] tensor '" + tensor.name + "' starts at " +
+                          std::to_string(tensor.offset) + ", expected " + std::to_string(expected));
+    expected += tensor.size;
+  }
+  if (expected != values_.size())
+    throw ArgumentError("[FisherDiagonal] tensors hold " + std::to_string(expected) + " values, got " +
+                        std::to_string(values_.size()));
+}
+
+FisherDiagonal FisherDiagonal::load(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  std::vector<ParameterTensor> tensors;
+  std::size_t total = 0;
+  for (const TensorEntry& entry : file.tensors()) {
+    tensors.push_back({entry.name, entry.shape, total, entry.elements});
+    total += entry.elements;
+  }
+  FisherMetadata metadata;
+  try {
+    metadata = FisherMetadata::from_strings(file.metadata());
+  } catch (const DataError& error) {
+    throw DataError(path.string() + ": " + error.what());
+  }
+  AlignedBuffer<float> values(total);
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    const std::span<float> out(values.data() + tensors[t].offset, tensors[t].size);
+    file.read(file.tensors()[t], out);
+    check_values(path.string(), tensors[t], out);
+  }
+  return {std::move(tensors), std::move(values), std::move(metadata)};
+}
+
+void FisherDiagonal::save(const std::filesystem::path& path) const {
+  std::vector<TensorView> views;
+  for (const ParameterTensor& tensor : tensors_)
+    views.push_back({tensor.name, tensor.shape, values().subspan(tensor.offset, tensor.size)});
+  write_safetensors(path, views, metadata_.to_strings());
+}
+
+std::string FisherDiagonal::sha256() const {
+  Sha256 digest;
+  digest.update_values(values());
+  return digest.hex();
+}
+
+double FisherDiagonal::trace() const {
+  double sum = 0;
+  for (const float value : values()) sum += value;
+  return sum;
+}
+
+}  // namespace fisherdiag

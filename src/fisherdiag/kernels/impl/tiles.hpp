@@ -1,0 +1,44 @@
+// Register tiles: how many rows and strips of a product are held in registers at each level.
+#pragma once
+
+#include "fisherdiag/kernels/impl/simd.hpp"
+
+namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
+
+// rows * strips accumulators, `strips` vectors of one operand and one broadcast must fit the register file, and
+// accumulators must cover latency * ports (4 * 2 on current cores). docs/performance.md has the sweep.
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int kTileRows = 8;
+inline constexpr int kTileStrips = 3;  // 24 of 32 registers
+#elif defined(__AVX2__)
+inline constexpr int kTileRows = 4;
+inline constexpr int kTileStrips = 3;  // 12 of 16
+#else
+inline constexpr int kTileRows = 4;
+inline constexpr int kTileStrips = 2;  // 8 of 16; multiplies need a temporary each
+#endif
+static_assert(kRowTile % kTileRows == 0);
+
+/// Cuts `total` into ceil(total / most) parts whose sizes differ by at most one.
+struct EvenParts {
+  std::size_t parts, small, larger;  // `larger` parts of small + 1, the rest of small
+  EvenParts(std::size_t total, std::size_t most)
+      : parts((total + most - 1) / most), small(parts ? total / parts : 0), larger(parts ? total % parts : 0) {}
+  std::size_t size(std::size_t part) const { return small + (part < larger ? 1 : 0); }
+};
+
+template <int V>
+struct Constant {
+  static constexpr int value = V;
+};
+
+/// Calls f(Constant<n>{}) for a run-time n in 1..Most.
+template <int Most, class F>
+FISHERDIAG_INLINE void with_constant(std::size_t n, const F& f) {
+  if constexpr (Most > 1) {
+    if (n < static_cast<std::size_t>(Most)) return with_constant<Most - 1>(n, f);
+  }
+  f(Constant<Most>{});
+}
+
+}  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE

@@ -1,0 +1,146 @@
+#include "fisherdiag/train/batch_gradient.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/base/float_mode.hpp"
+#include "fisherdiag/likelihood/seeds.hpp"
+#include "fisherdiag/nn/packed_network.hpp"
+
+namespace fisherdiag {
+
+namespace {
+
+/// Samples per task of the row phase. A batch is small, so tasks are too.
+constexpr std::size_t kTaskRows = 32;
+
+struct Tile {
+  std::size_t layer;
+  kernels::OuterRange range;
+};
+
+/// Rectangles of every layer's weight gradient, enough of them for every thread.
+std::vector<Tile> make_tiles(const Architecture& architecture, std::size_t lanes) {
+  constexpr std::size_t kRows = 64, kColumns = 192;
+  std::vector<Tile> tiles;
+  const std::size_t strip_step = kColumns / lanes;
+  for (std::size_t l = 0; l < architecture.layers().size(); ++l) {
+    const LinearLayer& layer = architecture.layers()[l];
+    const std::size_t strips = (layer.inputs + lanes - 1) / lanes;
+    for (std::size_t r = 0; r < layer.outputs; r += kRows)
+      for (std::size_t s = 0; s < strips; s += strip_step)
+        tiles.push_back({l, {r, std::min(r + kRows, layer.outputs), s, std::min(s + strip_step, strips)}});
+  }
+  return tiles;
+}
+
+}  // namespace
+
+struct BatchGradient::State {
+  State(const Architecture& architecture_, Likelihood likelihood_, std::size_t max_batch, const Context& context_)
+      : architecture(architecture_), likelihood(likelihood_), context(context_), packed(architecture_, context_),
+        kernels(packed.kernels()), tiles(make_tiles(architecture_, kernels.lanes)),
+        losses((max_batch + kTaskRows - 1) / kTaskRows), samples(max_batch) {
+    activations.emplace_back(max_batch, architecture.inputs(), kernels.lanes);
+    for (const LinearLayer& layer : architecture.layers()) {
+      activations.emplace_back(max_batch, layer.outputs, kernels.lanes);
+      deltas.emplace_back(max_batch, layer.outputs, kernels.lanes);
+    }
+    logits = AlignedBuffer<float>(max_batch * architecture.outputs());
+    residuals = AlignedBuffer<float>(max_batch * architecture.outputs());
+    std::iota(samples.begin(), samples.end(), std::uint64_t{0});
+  }
+
+  void forward(MatrixView<const float> inputs, std::size_t first, std::size_t count) {
+    kernels.to_strips(inputs.row(first), inputs.stride, activations[0].rows(first, count), {});
+    for (std::size_t l = 0; l < deltas.size(); ++l)
+      packed.forward(l, activations[l].rows(first, count), activations[l + 1].rows(first, count), {});
+  }
+
+  double backward(MatrixView<const float> targets, std::size_t first, std::size_t count) {
+    const std::size_t outputs = architecture.outputs();
+    const MatrixView<float> z{logits.data() + first * outputs, count, outputs};
+    const MatrixView<float> residual{residuals.data() + first * outputs, count, outputs};
+    kernels.from_strips(activations.back().rows(first, count), z.data, outputs);
+    const double loss = nll_and_residuals(likelihood, z, {targets.row(first), count, targets.cols, targets.stride},
+                                          std::span(samples).subspan(first, count), kernels, residual);
+    kernels.to_strips(residual.data, outputs, deltas.back().rows(first, count), {});
+    for (std::size_t l = deltas.size() - 1; l > 0; --l)
+      packed.backward(l, deltas[l].rows(first, count), activations[l].rows(first, padded(count)),
+                      deltas[l - 1].rows(first, count), {}, false);
+    return loss;
+  }
+
+  static std::size_t padded(std::size_t rows) {
+    return (rows + kernels::kRowTile - 1) / kernels::kRowTile * kernels::kRowTile;
+  }
+
+  void weight_gradient(const Tile& tile, std::size_t batch, std::span<float> gradient) {
+    const auto scale = static_cast<float>(1.0 / static_cast<double>(batch));
+    const kernels::ConstStrips left = deltas[tile.layer].rows(0, batch);
+    kernels.outer(left, activations[tile.layer].rows(0, batch), tile.range, scale,
+                  gradient.data() + architecture.weight_offset(tile.layer), architecture.layers()[tile.layer].inputs);
+    if (tile.range.strip_begin != 0) return;
+    const std::size_t begin = tile.range.row_begin, count = tile.range.row_end - begin;
+    std::vector<double> sums(count);
+    kernels.column_sums({left.data + begin / kernels.lanes * left.stride, batch, count, left.stride}, false, sums.data());
+    for (std::size_t o = 0; o < count; ++o)
+      gradient[architecture.bias_offset(tile.layer) + begin + o] = static_cast<float>(sums[o] * scale);
+  }
+
+  Architecture architecture;
+  Likelihood likelihood;
+  const Context& context;
+  PackedNetwork packed;
+  const kernels::KernelTable& kernels;
+  std::vector<Tile> tiles;
+  std::vector<StripBuffer> activations;  // [0] the inputs, [l + 1] what layer l puts out
+  std::vector<StripBuffer> deltas;       // d nll / d (layer l's output before its nonlinearity)
+  AlignedBuffer<float> logits, residuals;
+  std::vector<double> losses;
+  std::vector<std::uint64_t> samples;
+};
+
+BatchGradient::BatchGradient(const Architecture& architecture, Likelihood likelihood, std::size_t max_batch,
+                             const Context& context)
+    : state_(std::make_unique<State>(architecture, likelihood, max_batch, context)) {}
+BatchGradient::~BatchGradient() = default;
+BatchGradient::BatchGradient(BatchGradient&&) noexcept = default;
+
+double BatchGradient::compute(const Network& network, MatrixView<const float> inputs, MatrixView<const float> targets,
+                              std::span<float> gradient) {
+  State& s = *state_;
+  s.packed.pack(network, s.context);
+  const std::size_t tasks = (inputs.rows + kTaskRows - 1) / kTaskRows;
+  s.context.parallel_for(tasks, [&](std::size_t task, std::size_t) {
+    const FlushDenormals flush;
+    const std::size_t first = task * kTaskRows, count = std::min(kTaskRows, inputs.rows - first);
+    s.forward(inputs, first, count);
+    s.losses[task] = s.backward(targets, first, count);
+  });
+  s.context.parallel_for(s.tiles.size(), [&](std::size_t tile, std::size_t) {
+    const FlushDenormals flush;
+    s.weight_gradient(s.tiles[tile], inputs.rows, gradient);
+  });
+  const double loss = std::accumulate(s.losses.begin(), s.losses.begin() + static_cast<std::ptrdiff_t>(tasks), 0.0) /
+                      static_cast<double>(inputs.rows);
+  if (!std::isfinite(loss)) throw DataError("the training loss is not finite; lower the learning rate");
+  return loss;
+}
+
+void BatchGradient::forward(const Network& network, MatrixView<const float> inputs, MatrixView<float> outputs) {
+  State& s = *state_;
+  s.packed.pack(network, s.context);
+  const std::size_t tasks = (inputs.rows + kTaskRows - 1) / kTaskRows;
+  s.context.parallel_for(tasks, [&](std::size_t task, std::size_t) {
+    const FlushDenormals flush;
+    const std::size_t first = task * kTaskRows, count = std::min(kTaskRows, inputs.rows - first);
+    s.forward(inputs, first, count);
+    s.kernels.from_strips(s.activations.back().rows(first, count), outputs.row(first), outputs.stride);
+  });
+}
+
+}  // namespace fisherdiag

@@ -1,0 +1,65 @@
+#include "fisherdiag/train/metrics.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "fisherdiag/base/aligned.hpp"
+#include "fisherdiag/kernels/table.hpp"
+#include "fisherdiag/likelihood/seeds.hpp"
+#include "fisherdiag/train/batch_gradient.hpp"
+#include "fisherdiag/train/dataset_fit.hpp"
+
+namespace fisherdiag {
+
+namespace {
+
+constexpr std::size_t kBlock = 512;
+
+std::size_t count_correct(MatrixView<const float> outputs, MatrixView<const float> labels) {
+  std::size_t correct = 0;
+  for (std::size_t r = 0; r < outputs.rows; ++r) {
+    const float* row = outputs.row(r);
+    const auto predicted = static_cast<std::size_t>(std::max_element(row, row + outputs.cols) - row);
+    if (predicted == static_cast<std::size_t>(labels(r, 0))) ++correct;
+  }
+  return correct;
+}
+
+}  // namespace
+
+Evaluation evaluate(const Network& network, Dataset& dataset, Likelihood likelihood, const Context& context) {
+  require_fit(dataset, network.architecture(), likelihood);
+  const std::size_t block = std::min(kBlock, dataset.size());
+  const std::size_t features = dataset.features(), width = dataset.target_width();
+  const std::size_t classes = network.architecture().outputs();
+  BatchGradient engine(network.architecture(), likelihood, block, context);
+  AlignedBuffer<float> inputs(block * features), targets(block * width);
+  AlignedBuffer<float> outputs(block * classes), residuals(block * classes);
+  std::vector<std::uint64_t> samples(block);
+  const kernels::KernelTable& kernel = kernels::kernel_table(context.isa());
+
+  double nll = 0;
+  std::size_t correct = 0;
+  for (std::size_t first = 0; first < dataset.size(); first += block) {
+    const std::size_t rows = std::min(block, dataset.size() - first);
+    const MatrixView<float> x(inputs.data(), rows, features), y(targets.data(), rows, width);
+    const MatrixView<float> z(outputs.data(), rows, classes);
+    dataset.read_inputs(first, x);
+    dataset.read_targets(first, y);
+    std::iota(samples.begin(), samples.end(), static_cast<std::uint64_t>(first));
+    engine.forward(network, x, z);
+    nll += nll_and_residuals(likelihood, z, y, std::span(samples).first(rows), kernel,
+                             {residuals.data(), rows, classes});
+    if (likelihood == Likelihood::Categorical) correct += count_correct(z, y);
+  }
+  Evaluation result;
+  result.samples = dataset.size();
+  result.nll = nll / static_cast<double>(dataset.size());
+  if (likelihood == Likelihood::Categorical)
+    result.accuracy = static_cast<double>(correct) / static_cast<double>(dataset.size());
+  return result;
+}
+
+}  // namespace fisherdiag

@@ -1,0 +1,36 @@
+# Run with cmake -P: install, look at what was installed, build the consumer, run it.
+function(run what)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${what} failed (${result}):\n${output}")
+  endif()
+endfunction()
+
+set(prefix "${WORK_DIR}/prefix")
+file(REMOVE_RECURSE "${WORK_DIR}")
+run("installing" "${CMAKE_COMMAND}" --install "${BUILD_DIR}" --prefix "${prefix}" --config "${CONFIG}")
+
+# No public header and no exported target may ask the user for a dependency that is only ours.
+file(GLOB_RECURSE installed "${prefix}/${INCLUDE_DIR}/*.hpp" "${prefix}/*.cmake")
+list(LENGTH installed count)
+if(count LESS 20)
+  message(FATAL_ERROR "only ${count} headers and package files were installed")
+endif()
+foreach(file IN LISTS installed)
+  file(STRINGS "${file}" lines REGEX "xsimd[/:]|[(; ]xsimd[); ]|nlohmann|#include [<\"](oneapi/)?tbb")
+  if(lines)
+    message(FATAL_ERROR "${file} mentions a private dependency: ${lines}")
+  endif()
+endforeach()
+
+set(flags "")
+if(SANITIZE)
+  set(flags "-DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE}")
+endif()
+run("configuring the consumer" "${CMAKE_COMMAND}" -S "${CONSUMER_DIR}" -B "${WORK_DIR}/build" -G "${GENERATOR}"
+    "-DCMAKE_CXX_COMPILER=${CXX_COMPILER}" "-DCMAKE_BUILD_TYPE=${CONFIG}" "-DCMAKE_PREFIX_PATH=${prefix}" ${flags})
+run("building the consumer" "${CMAKE_COMMAND}" --build "${WORK_DIR}/build" --config "${CONFIG}")
+run("running the consumer" "${WORK_DIR}/build/consumer")
+if(TOOL)
+  run("running the installed tool" "${prefix}/${TOOL}" --version)
+endif()

@@ -1,0 +1,63 @@
+#include <fstream>
+
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/nn/architecture.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace fisherdiag;
+
+TEST_CASE("mlp shorthand names parameters as torch.nn.Sequential does", "[nn]") {
+  const Architecture a = Architecture::parse("mlp:784-256-10:tanh");
+  REQUIRE(a.layers().size() == 2);
+  REQUIRE(a.layers()[0].activation == Activation::Tanh);
+  REQUIRE(a.layers()[1].activation == Activation::Identity);
+  REQUIRE(a.parameters()[0].name == "0.weight");
+  REQUIRE(a.parameters()[0].shape == std::vector<std::size_t>{256, 784});
+  REQUIRE(a.parameters()[2].name == "2.weight");
+  REQUIRE(a.parameters()[3].name == "2.bias");
+  REQUIRE(a.parameter_count() == 784 * 256 + 256 + 256 * 10 + 10);
+  REQUIRE(a.summary() == "784-256-10 tanh");
+  REQUIRE(Architecture::parse("mlp:5-3").layers()[0].activation == Activation::Identity);
+  REQUIRE(Architecture::parse("mlp:5-4-3").layers()[0].activation == Activation::Relu);
+}
+
+TEST_CASE("an architecture survives JSON", "[nn]") {
+  const Architecture a({{"features.0", 7, 5, Activation::Sigmoid}, {"head", 5, 3, Activation::Identity}});
+  const Architecture b = Architecture::parse(a.to_json());
+  REQUIRE(b.to_json() == a.to_json());
+  REQUIRE(b.layers()[0].name == "features.0");
+  REQUIRE(b.layers()[0].activation == Activation::Sigmoid);
+}
+
+TEST_CASE("a JSON file is read, layers without effect are passed over", "[nn]") {
+  const testing::TemporaryFolder folder;
+  const auto path = folder.path() / "arch.json";
+  std::ofstream(path) << R"({"layers": [{"type": "flatten"}, {"type": "linear", "name": "a", "in": 4, "out": 3},
+    {"type": "relu"}, {"type": "dropout"}, {"type": "linear", "name": "b", "in": 3, "out": 2}]})";
+  const Architecture a = Architecture::parse(path.string());
+  REQUIRE(a.layers().size() == 2);
+  REQUIRE(a.parameters()[2].name == "b.weight");
+}
+
+TEST_CASE("bad architectures are refused in words", "[nn]") {
+  using Catch::Matchers::Contains;
+  for (const char* text : {"mlp:", "mlp:5", "mlp:5-", "mlp:5-0-3", "mlp:5-x", "mlp:5-3:gelu", "mlp:-5-3", "mlp:5-3-2:",
+                           "mlp:99999999999999999999-3", "mlp:4294967296-4294967296", "no-such-file"}) {
+    CAPTURE(text);
+    REQUIRE_THROWS_AS(Architecture::parse(text), ArgumentError);
+  }
+  for (const char* text : {"{", "{}", R"({"layers": 3})", R"({"layers": [{"type": 3}]})",
+                           R"({"layers": [{"type": "linear", "in": 4}]})",
+                           R"({"layers": [{"type": "linear", "in": -4, "out": 2}]})"}) {
+    CAPTURE(text);
+    REQUIRE_THROWS_AS(Architecture::parse(text), FormatError);
+  }
+  REQUIRE_THROWS_WITH(Architecture::parse(R"({"layers": [{"type": "conv2d", "name": "features.0"}]})"),
+                      Contains("features.0") && Contains("conv2d") && Contains("linear, relu"));
+  REQUIRE_THROWS_AS(Architecture::parse(R"({"layers": [{"type": "conv2d"}]})"), UnsupportedError);
+  REQUIRE_THROWS_AS(Architecture::parse(R"({"layers": [{"type": "linear", "in": 4, "out": 2}, {"type": "relu"}]})"),
+                    UnsupportedError);
+  REQUIRE_THROWS_WITH(Architecture({{"a", 4, 3, Activation::Relu}, {"b", 2, 2, Activation::Identity}}),
+                      Contains("b") && Contains("3 outputs"));
+}

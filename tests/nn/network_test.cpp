@@ -1,0 +1,62 @@
+#include <cmath>
+#include <limits>
+
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/io/safetensors.hpp"
+#include "fisherdiag/nn/network.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace fisherdiag;
+using Catch::Matchers::Contains;
+
+namespace {
+
+const std::vector<float> kFour(4, 0.5f);
+
+void write(const std::filesystem::path& path, const std::vector<TensorView>& tensors) {
+  write_safetensors(path, tensors, {});
+}
+
+}  // namespace
+
+TEST_CASE("a saved network loads with and without its architecture", "[nn]") {
+  const testing::TemporaryFolder folder;
+  const auto path = folder.path() / "w.safetensors";
+  const Network network = Network::random(Architecture::parse("mlp:6-5-3"), 7);
+  network.save(path, {{"note", "x"}});
+  for (const Network& loaded : {Network::load(path), Network::load(path, Architecture::parse("mlp:6-5-3"))}) {
+    REQUIRE(loaded.sha256() == network.sha256());
+    REQUIRE(std::ranges::equal(loaded.parameters(), network.parameters()));
+  }
+}
+
+TEST_CASE("random networks have PyTorch's bounds and follow the seed", "[nn]") {
+  const Network a = Network::random(Architecture::parse("mlp:100-50-10"), 1);
+  const double bound = 1 / std::sqrt(100.0);
+  double largest = 0;
+  for (float w : a.weight(0)) largest = std::max(largest, std::abs(static_cast<double>(w)));
+  REQUIRE(largest <= bound);
+  REQUIRE(largest > 0.99 * bound);  // 5000 draws: the chance of none above 0.99 is 0.99^5000 < 1e-21
+  REQUIRE(a.sha256() == Network::random(Architecture::parse("mlp:100-50-10"), 1).sha256());
+  REQUIRE(a.sha256() != Network::random(Architecture::parse("mlp:100-50-10"), 2).sha256());
+}
+
+TEST_CASE("weights that do not fit the architecture are refused in words", "[nn]") {
+  const testing::TemporaryFolder folder;
+  const auto path = folder.path() / "w.safetensors";
+  const Architecture architecture = Architecture::parse("mlp:2-2");
+  const std::span<const float> four(kFour), two = four.first(2);
+
+  write(path, {{"0.weight", {2, 2}, four}});
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), Contains("w.safetensors") && Contains("0.bias"));
+  write(path, {{"0.weight", {4}, four}, {"0.bias", {2}, two}});
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), Contains("0.weight") && Contains("[4]") && Contains("[2, 2]"));
+  write(path, {{"0.weight", {2, 2}, four}, {"0.bias", {2}, two}, {"extra", {2}, two}});
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), Contains("extra"));
+  std::vector<float> bad = kFour;
+  bad[3] = std::numeric_limits<float>::quiet_NaN();
+  write(path, {{"0.weight", {2, 2}, bad}, {"0.bias", {2}, two}});
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), Contains("element 3") && Contains("0.weight"));
+  REQUIRE_THROWS_WITH(Network::load(path), Contains("fisherdiag.arch"));
+}

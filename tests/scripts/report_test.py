@@ -1,0 +1,163 @@
+"""report.py: numbers computed from the measurements, sections that degrade, a page that needs nothing else."""
+
+import importlib.util
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+import fake_run  # noqa: E402
+from fisherdiag_report import benchmark_json, results, text  # noqa: E402
+
+DRAWS = all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2"))
+if DRAWS:
+    from fisherdiag_report import findings, plots_cost, plots_machine, plots_values, sections
+
+
+class WithFakeRun(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.run_folder = fake_run.write(self.folder / "run")
+
+
+class Loading(WithFakeRun):
+    def test_everything_is_found_under_its_name(self):
+        measured = results.from_folder(self.run_folder)
+        series = measured.fisher("mlp-784-32-10", "exact", threads=2)
+        self.assertEqual(series.name, "fisher/mlp-784-32-10/exact/threads:2")
+        self.assertEqual(len(series.seconds), 3)
+        self.assertEqual(measured.runs["train"]["test_accuracy"], 0.8912)
+        self.assertEqual((measured.all_threads(), measured.number("peak_flops_1_thread")), (2, 1.1e11))
+
+    def test_a_forced_instruction_set_is_not_mistaken_for_the_default(self):
+        measured = results.from_folder(self.run_folder)
+        default = measured.fisher("mlp-784-32-10", "empirical")
+        forced = measured.fisher("mlp-784-32-10", "empirical", isa="baseline")
+        self.assertGreater(default.median("samples_per_second"), 2 * forced.median("samples_per_second"))
+        self.assertEqual(measured.command_of(forced), "FISHERDIAG_ISA=baseline build/release/bench/fisherdiag-bench "
+                         "--benchmark_filter='^fisher/mlp-784-32-10/empirical/threads:1(/|$)'")
+
+    def test_results_json_gives_the_same_results_again(self):
+        measured = results.from_folder(self.run_folder)
+        again = results.from_document(json.loads(json.dumps(measured.document)))
+        self.assertEqual(again.series, measured.series)
+        self.assertEqual((again.runs, again.commands, again.about), (measured.runs, measured.commands, measured.about))
+
+    def test_a_broken_file_is_named(self):
+        (self.run_folder / "runs" / "train.json").write_text("{")
+        with self.assertRaisesRegex(benchmark_json.BadFile, "train.json"):
+            results.from_folder(self.run_folder)
+
+    def test_parameters_of_a_model_name(self):
+        for model, parameters in fake_run.SIZES.items():
+            self.assertEqual(results.parameters_of(model), parameters)
+        self.assertIsNone(results.parameters_of("lenet5"))
+
+
+class Numbers(unittest.TestCase):
+    def test_as_people_read_them(self):
+        self.assertEqual([text.si(v) for v in (0, 999, 1234567, 5.4e10)], ["0", "999", "1.23M", "54G"])
+        self.assertEqual([text.significant(v) for v in (0.01234, 60000, 1.5e-7)], ["0.0123", "60,000", "1.50e-07"])
+        self.assertEqual([text.seconds(v) for v in (2, 0.0031, 4e-6, 5e-9)], ["2 s", "3.1 ms", "4 µs", "5 ns"])
+        self.assertEqual([text.times(v) for v in (1, 60.84, 123.4)], ["1.0×", "60.8×", "123×"])
+
+
+@unittest.skipUnless(DRAWS, "needs matplotlib and Jinja2")
+class Content(WithFakeRun):
+    def setUp(self):
+        super().setUp()
+        self.measured = results.from_folder(self.run_folder)
+
+    def test_cost_ratio_against_classes(self):
+        ratios = plots_cost.exact_cost_ratios(self.measured)
+        self.assertEqual([classes for classes, _, _ in ratios], [2, 10, 100, 1000])
+        # fake_run: cost 1 at C = 2 and 1.6 at C = 10, plus a fixed 20 µs that the ratio of 10 ms hides to 3 digits.
+        self.assertAlmostEqual(ratios[0][1], 1.0, places=2)
+        self.assertAlmostEqual(ratios[1][1], 1.6, places=2)
+
+    def test_penalty_bytes_and_overhead(self):
+        points = plots_cost.penalty_overheads(self.measured)["ewc-merged"]
+        for parameters, series, plain in points:
+            # 8 bytes per parameter by construction, recovered from rates that went through floating point.
+            self.assertAlmostEqual(plots_cost.extra_bytes(series, plain) / (8 * parameters), 1, places=9)
+            self.assertGreater(series.median(), plain.median())
+
+    def test_speedup_over_one_thread(self):
+        count, factor, _ = plots_machine.speedups(self.measured, "empirical")["mlp-784-4096-4096-10"][-1]
+        self.assertEqual(count, 2)
+        self.assertAlmostEqual(factor, 1.9, places=3)  # 2 × 0.95 by construction
+
+    def test_error_table_has_every_draw_and_seed(self):
+        table = plots_values.errors(self.measured)
+        self.assertEqual(list(table["sketch"]), [1, 2, 4, 8, 16, 32, 64])
+        self.assertEqual(sorted(error for _, error in table["mc"][4]), sorted([0.15, 0.135, 0.1725]))
+
+    def test_headlines_quote_the_numbers(self):
+        page = "\n".join(findings.headlines(self.measured))
+        for quoted in ("12.0×", "1.6×</b> at 10", "Spearman correlation of 0.97", "1.90×", "about 25 draws"):
+            self.assertIn(quoted, page)
+
+    def test_roofline_leaves_out_forced_instruction_sets(self):
+        labels = [point[0] for point in plots_machine.roofline_points(self.measured)]
+        self.assertEqual(labels.count("gemm/64x64"), 1)
+
+    def test_an_empty_run_says_what_is_missing_in_every_section(self):
+        for section in sections.all_sections(results.Results()):
+            self.assertEqual((section.figures, section.tables), ([], []))
+            self.assertIn("Not measured in this run", section.paragraphs[0], section.key)
+        self.assertEqual(findings.headlines(results.Results()), [])
+
+    def test_any_file_may_be_missing(self):
+        for path in [*self.run_folder.glob("*.*"), self.run_folder / "runs"]:
+            copy = self.folder / "copy"
+            shutil.copytree(self.run_folder, copy)
+            gone = copy / path.name
+            shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+            sections.all_sections(results.from_folder(copy))
+            findings.headlines(results.from_folder(copy))
+            shutil.rmtree(copy)
+
+
+@unittest.skipUnless(DRAWS, "needs matplotlib and Jinja2")
+class Page(WithFakeRun):
+    def report(self, source, out):
+        return subprocess.run([sys.executable, str(SCRIPTS / "report.py"), str(source), "--out", str(out)],
+                              capture_output=True, text=True, check=False)
+
+    def test_files_and_independence(self):
+        out = self.folder / "report"
+        self.assertEqual(self.report(self.run_folder, out).returncode, 0)
+        names = sorted(path.name for path in out.iterdir())
+        figures = {"passes", "exact_cost", "values", "error_time", "penalty", "scaling", "isa", "roofline"}
+        self.assertEqual(names, sorted({"index.html", "summary.md", "results.json"} | {f + ".png" for f in figures}))
+        page = (out / "index.html").read_text()
+        self.assertEqual(re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', page), [])
+        self.assertEqual(page.count("data:image/png;base64,"), len(figures))
+        self.assertIn("Example &lt;CPU&gt; 3000", page)
+        order = [page.index(f'id="{key}"') for key in ("machine", "cost", "values", "sampling", "penalty", "scaling",
+                                                       "isa", "roofline", "commands")]
+        self.assertEqual(order, sorted(order))
+        self.assertIn("context", json.loads((out / "results.json").read_text()))
+        self.assertNotRegex((out / "summary.md").read_text(), r"</?(b|code|em)>")
+        self.assertEqual(self.report(out / "results.json", self.folder / "again").returncode, 0)
+
+    def test_bad_input_is_3_with_one_sentence(self):
+        bad = self.folder / "bad.json"
+        bad.write_text("{}")
+        for source, out in ((bad, self.folder / "x"), (self.folder / "none.json", self.folder / "x"),
+                            (self.run_folder, bad / "below")):
+            result = self.report(source, out)
+            self.assertEqual((result.returncode, len(result.stderr.splitlines())), (3, 1), result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
