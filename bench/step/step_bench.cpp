@@ -75,7 +75,7 @@ void step(benchmark::State& state, const Model& model, Penalty kind, int threads
   run_timed(state, context, {static_cast<double>(kBatch), 0, 0}, [&] {
     gradient_of.compute(network, inputs, {batch.labels.data(), kBatch, 1}, gradient);
     if (kind == Penalty::L2)
-      optimizer.step(network.parameters(), gradient, kernels::StepPenalty{anchor.data(), nullptr, kLambda}, context);
+      optimizer.step(network.parameters(), gradient, kernels::StepPenalty{anchor.data(), nullptr, static_cast<float>(kLambda)}, context);
     else if (penalty)
       optimizer.step(network.parameters(), gradient, *penalty, context);
     else

@@ -96,13 +96,9 @@ def penalty_overheads(results, threads=1):
     return table
 
 
-def extra_bytes(series, plain):
-    """Bytes a penalty adds to a training step, from the bytes_per_second counters; None if not counted."""
-    rates = series.median("bytes_per_second"), plain.median("bytes_per_second")
-    if None in rates:
-        return None
-    added = rates[0] * series.median() - rates[1] * plain.median()
-    return added if added > 0 else None
+def extra_bytes(series):
+    """Bytes a penalty adds to a training step, as the benchmark counts them; None if it does not."""
+    return series.median("penalty_bytes_per_step") or None
 
 
 def penalty(results):
@@ -117,7 +113,7 @@ def penalty(results):
         ends = [[100 * (end / b - 1) for end in series.spread()] for (_, series, _), b in zip(points, base)]
         share.errorbar([size for size, _, _ in points], centre, capsize=2.5, **look,
                        yerr=[[c - low for c, (low, _) in zip(centre, ends)], [high - c for c, (_, high) in zip(centre, ends)]])
-        cost = [(extra_bytes(series, plain), series.median() - plain.median()) for _, series, plain in points]
+        cost = [(extra_bytes(series), series.median() - plain.median()) for _, series, plain in points]
         cost = [(size, time) for size, time in cost if size and time > 0]
         if cost:
             moved.plot([size / 1e6 for size, _ in cost], [time * 1e3 for _, time in cost], linestyle="none", **look)

@@ -43,12 +43,8 @@ class Section:
 
 def machine(results):
     context, about, probe = results.context, results.about, results.runs.get("machine", {})
-    caches = probe.get("caches")
-    if isinstance(caches, dict):
-        caches = ", ".join(f"{name} {text.memory(size) if isinstance(size, (int, float)) and size >= 1e6 else size}"
-                           for name, size in caches.items())
-    elif isinstance(caches, list):
-        caches = ", ".join(str(cache) for cache in caches)
+    caches = ", ".join(f"{name.replace('_', ' ').replace('l', 'L', 1)} {text.binary_size(size)}"
+                       for name, size in probe.get("caches", {}).items() if size)
 
     def pair(stem, scale, unit):
         one, every = results.number(f"{stem}_1_thread"), results.number(f"{stem}_all_threads")
@@ -195,7 +191,7 @@ def penalty(results):
     rows = []
     for variant, points in plots_cost.penalty_overheads(results).items():
         for size, series, plain in points:
-            extra = plots_cost.extra_bytes(series, plain)
+            extra = plots_cost.extra_bytes(series)
             rows.append([variant, text.model(series.segments[1]), text.si(size), text.seconds(plain.median()),
                          text.seconds(series.median()), f"{100 * (series.median() / plain.median() - 1):+.1f}%",
                          text.or_dash(extra, lambda value: f"{value / 1e6:.1f}")])
@@ -229,9 +225,13 @@ def isa_levels(results):
     section.add_figure("isa", plots_machine.isa_levels(results), "Kernels and passes under each instruction set")
     kernels, passes = plots_machine.kernel_rates(results), plots_machine.pass_rates(results)
     isas = [isa for isa in ISAS if any(isa in row for row in (*kernels.values(), *passes.values()))]
-    section.add_table(["kernel (fastest shape), GFLOP/s"] + isas,
-                      [[name] + [text.or_dash(row.get(isa), lambda series: f"{series.median('flops') / 1e9:.1f}")
-                                 for isa in isas] for name, row in kernels.items()])
+    peaks = results.runs.get("machine", {}).get("peak_flops_by_isa", {})
+    rows = [[name] + [text.or_dash(row.get(isa), lambda series: f"{series.median('flops') / 1e9:.1f}") for isa in isas]
+            for name, row in kernels.items()]
+    if rows and peaks:
+        rows.append(["multiply-add peak"] + [text.or_dash(peaks.get(isa, {}).get("1"), lambda rate: f"{rate / 1e9:.1f}")
+                                             for isa in isas])
+    section.add_table(["kernel (fastest shape), GFLOP/s"] + isas, rows)
     section.add_table(["empirical pass, samples/s"] + isas,
                       [[text.model(model)] + [text.or_dash(row.get(isa), lambda s: text.si(s.median("samples_per_second")))
                                               for isa in isas] for model, row in passes.items()])

@@ -34,6 +34,10 @@ def memory(value):
     return f"{significant(value / 1e9)} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
 
 
+def binary_size(value):
+    return f"{significant(value / 2 ** 20)} MiB" if value >= 2 ** 20 else f"{significant(value / 2 ** 10)} KiB"
+
+
 def times(value):
     return f"{value:.1f}×" if value < 100 else f"{value:.0f}×"
 

@@ -8,7 +8,7 @@ namespace fisherdiag::cli {
 
 namespace {
 
-constexpr std::size_t kOptionColumn = 26;
+constexpr std::size_t kOptionColumn = 28;
 
 class ExamplesFirst : public CLI::Formatter {
  public:

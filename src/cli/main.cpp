@@ -38,7 +38,8 @@ const std::vector<Verb>& verbs() {
 }
 
 std::string version_text() {
-  std::string text = "fisherdiag " + std::string(version()) + " (" + std::string(compiler()) + "; instruction sets here:";
+  std::string text =
+      "fisherdiag " + std::string(version()) + " (" + std::string(compiler()) + "; instruction sets here:";
   for (Isa isa : available_isas()) text += " " + std::string(isa_name(isa));
   return text + ")";
 }
@@ -61,8 +62,10 @@ void check_verb(int argc, char** argv) {
   const std::vector<CLI::App*> chosen = app.get_subcommands();
   const CLI::App& verb = chosen.empty() ? app : *chosen.front();
   std::string sentence = error.what();
-  const std::vector<std::string> extras = verb.remaining();
-  if (error.get_name() == "ExtrasError" && !extras.empty()) {
+  std::vector<std::string> extras = verb.remaining();
+  std::stable_partition(extras.begin(), extras.end(),
+                        [](const std::string& word) { return word.starts_with("-"); });
+  if (!extras.empty()) {
     std::vector<std::string> names;
     for (const CLI::Option* option : verb.get_options()) names.push_back(option->get_name());
     const std::string word = extras.front().substr(0, extras.front().find('='));
@@ -79,9 +82,11 @@ int run(int argc, char** argv) {
   check_verb(argc, argv);
   CLI::App app("Diagonal of a neural network's Fisher information, from per-sample gradients.", "fisherdiag");
   use_help_layout(app);
-  app.footer("  fisherdiag train --arch mlp:784-256-256-10 --data fashion-mnist:train -o W.safetensors\n"
-             "  fisherdiag compute --weights W.safetensors --data fashion-mnist:train --estimator exact -o F.safetensors\n"
-             "  fisherdiag info F.safetensors");
+  app.footer(
+      "  fisherdiag train --arch mlp:784-256-256-10 --data fashion-mnist:train -o W.safetensors\n"
+      "  fisherdiag compute --weights W.safetensors --data fashion-mnist:train --estimator exact -o "
+      "F.safetensors\n"
+      "  fisherdiag info F.safetensors");
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
   std::map<const CLI::App*, Run> runs;

@@ -1,7 +1,8 @@
 #include "cli/options.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 
@@ -15,7 +16,7 @@ namespace fisherdiag::cli {
 
 namespace {
 
-constexpr int kMostThreads = 1024;
+constexpr std::size_t kMostThreads = 1024;
 constexpr const char* kCommonGroup = "Common options";
 
 /// The message of an ArgumentError about a command-line value, as the UsageError it is.
@@ -46,14 +47,31 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+CLI::Validator one_of(const std::vector<std::string>& names) {
+  return CLI::IsMember(names).description("");
+}
+
+CLI::Validator whole_number(std::size_t least, std::size_t most) {
+  const auto validate = [least, most](const std::string& text) -> std::string {
+    std::size_t value = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && stop == text.data() + text.size() && value >= least && value <= most)
+      return {};
+    return "'" + text + "' is not a whole number from " + std::to_string(least) + " to " +
+           std::to_string(most);
+  };
+  return CLI::Validator(validate, "");
+}
+
 void add_common_options(CLI::App& verb, CommonOptions& options) {
   verb.add_flag("--json", options.json, "Print one JSON object on stdout")->group(kCommonGroup);
   verb.add_flag("-q,--quiet", options.quiet, "Say nothing on stderr but errors")->group(kCommonGroup);
   verb.add_option("--threads", options.threads, "Threads; default: what affinity and CPU quota give")
-      ->check(CLI::Range(1, kMostThreads))
+      ->check(whole_number(1, kMostThreads))
       ->type_name("N")
       ->group(kCommonGroup);
-  verb.add_option("--isa", options.isa, "baseline, avx2 or avx512; default: the strongest here, or FISHERDIAG_ISA")
+  verb.add_option("--isa", options.isa,
+                  "baseline, avx2 or avx512; default: the strongest here, or FISHERDIAG_ISA")
       ->type_name("NAME")
       ->group(kCommonGroup);
 }
@@ -76,39 +94,42 @@ std::string describe(const Context& context, const CommonOptions& options) {
 
 void add_likelihood_option(CLI::App& verb, std::string& likelihood) {
   verb.add_option("--likelihood", likelihood, "categorical, gaussian, bernoulli or poisson")
-      ->check(CLI::IsMember({"categorical", "gaussian", "bernoulli", "poisson"}))
+      ->check(one_of({"categorical", "gaussian", "bernoulli", "poisson"}))
       ->type_name("NAME")
       ->capture_default_str();
 }
 
 void add_model_options(CLI::App& verb, ModelOptions& options) {
-  verb.add_option("--arch", options.arch,
-                  "mlp:784-256-10[:relu|tanh|sigmoid] or a JSON file; default: what the weights' metadata says")
+  verb.add_option(
+          "--arch", options.arch,
+          "mlp:784-256-10[:relu|tanh|sigmoid] or a JSON file; default: what the weights' metadata says")
       ->type_name("A");
   verb.add_option("--weights", options.weights, "Parameters, a safetensors file with PyTorch's keys")
       ->required()
       ->type_name("FILE");
-  verb.add_option("--data", options.data,
-                  "Samples: a .npy or IDX(.gz) file, fashion-mnist:train|test, mnist:train|test or synthetic:N")
+  verb.add_option(
+          "--data", options.data,
+          "Samples: a .npy or IDX(.gz) file, fashion-mnist:train|test, mnist:train|test or synthetic:N")
       ->required()
       ->type_name("X");
-  verb.add_option("--labels", options.labels, "Targets, a .npy or IDX(.gz) file, where the data has none of its own")
+  verb.add_option("--labels", options.labels,
+                  "Targets, a .npy or IDX(.gz) file, where the data has none of its own")
       ->type_name("Y");
   add_likelihood_option(verb, options.likelihood);
 }
 
 void add_estimator_options(CLI::App& verb, EstimatorOptions& options) {
   verb.add_option("--estimator", options.estimator, "empirical, exact, mc, sketch, predicted or batched")
-      ->check(CLI::IsMember({"empirical", "exact", "mc", "sketch", "predicted", "batched"}))
+      ->check(one_of({"empirical", "exact", "mc", "sketch", "predicted", "batched"}))
       ->type_name("NAME")
       ->capture_default_str();
   verb.add_option("--mc-samples", options.draws, "Draws per sample of mc and sketch")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20))
+      ->check(whole_number(1, kMostPerSample))
       ->type_name("S")
       ->capture_default_str();
   verb.add_option("--seed", options.seed, "Key of every random draw")->type_name("N")->capture_default_str();
   verb.add_option("--batch-size", options.batch_size, "Samples whose gradients batched adds before squaring")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20))
+      ->check(whole_number(1, kMostPerSample))
       ->type_name("B")
       ->capture_default_str();
 }
@@ -126,13 +147,16 @@ std::unique_ptr<Dataset> open_data(const std::string& data, const std::optional<
                                    const Architecture& architecture) {
   const bool named =
       data.starts_with("synthetic:") || data.starts_with("fashion-mnist:") || data.starts_with("mnist:");
-  return as_usage(named, [&] { return open_dataset(data, labels, {architecture.inputs(), architecture.outputs()}); });
+  return as_usage(named, [&] {
+    return open_dataset(data, labels, {architecture.inputs(), architecture.outputs()});
+  });
 }
 
 void check_output(const std::string& output, const std::vector<std::string>& inputs) {
   for (const std::string& input : inputs) {
     std::error_code ignored;
-    if (std::filesystem::is_regular_file(output, ignored) && std::filesystem::equivalent(output, input, ignored))
+    if (std::filesystem::is_regular_file(output, ignored) &&
+        std::filesystem::equivalent(output, input, ignored))
       throw UsageError(output + " is both an input and the output");
   }
   require_writable(output);
@@ -140,8 +164,8 @@ void check_output(const std::string& output, const std::vector<std::string>& inp
 
 std::size_t parse_bytes(const std::string& text) {
   static const std::map<std::string, double> kUnits = {
-      {"", 1},     {"B", 1},        {"KB", 1e3},          {"MB", 1e6},           {"GB", 1e9},
-      {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20},      {"GiB", 0x1p30},       {"TiB", 0x1p40}};
+      {"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+      {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
   constexpr double kMostBytes = 0x1p62;
   const std::size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
   std::string unit = text.substr(digits);

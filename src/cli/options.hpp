@@ -62,6 +62,15 @@ struct EstimatorOptions {
 
 void add_estimator_options(CLI::App& verb, EstimatorOptions& options);
 
+/// Largest values accepted on the command line: of draws or batch samples, and of everything else that is
+/// counted.
+inline constexpr std::size_t kMostPerSample = std::size_t{1} << 20;
+inline constexpr std::size_t kMostCount = std::size_t{1} << 48;
+
+/// Validators that --help does not spell out again.
+CLI::Validator one_of(const std::vector<std::string>& names);
+CLI::Validator whole_number(std::size_t least, std::size_t most);
+
 /// Architecture::parse; a malformed `mlp:` is a UsageError.
 Architecture parse_architecture(const std::string& text);
 Network load_network(const ModelOptions& options);

@@ -43,13 +43,18 @@ std::size_t width(const std::string& text) {
 }  // namespace
 
 void print(const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  const bool written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (!written) throw IoError(std::string("standard output: ") + std::strerror(errno));
 }
 
-void print_json(const Json& json) { print(json.dump(kJsonIndent, ' ', false, Json::error_handler_t::replace) + "\n"); }
+void print_json(const Json& json) {
+  print(json.dump(kJsonIndent, ' ', false, Json::error_handler_t::replace) + "\n");
+}
 
-void print_note(const std::string& sentence) { std::fprintf(stderr, "fisherdiag: %s\n", sentence.c_str()); }
+void print_note(const std::string& sentence) {
+  std::fprintf(stderr, "fisherdiag: %s\n", sentence.c_str());
+}
 
 void print_error(const std::string& sentence) {
   const std::string label = use_color(STDERR_FILENO) ? colored("error:", "31") : "error:";
@@ -86,7 +91,9 @@ std::string binary_size(double bytes) {
   return formatted(bytes < 10 && unit > 0 ? "%.1f " : "%.0f ", bytes, kUnits[unit]);
 }
 
-std::string number(double value) { return std::isfinite(value) ? formatted("%.4g", value, "") : "-"; }
+std::string number(double value) {
+  return std::isfinite(value) ? formatted("%.4g", value, "") : "-";
+}
 
 std::string duration(double seconds) {
   constexpr double kMinute = 60;

@@ -35,7 +35,8 @@ std::string number(double value);
 /// 0.34 -> "0.34 s", 75 -> "1 min 15 s"
 std::string duration(double seconds);
 
-/// Columns padded to their widest cell: the first to the left, the others to the right. The first row is the header.
+/// Columns padded to their widest cell: the first to the left, the others to the right. The first row is the
+/// header.
 std::string table(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace fisherdiag::cli

@@ -17,8 +17,11 @@ constexpr const char* kWipeLine = "\r\033[K";
 }  // namespace
 
 Progress::Progress(std::string label, std::string unit, bool quiet)
-    : label_(std::move(label)), unit_(std::move(unit)), enabled_(!quiet && isatty(STDERR_FILENO) == 1),
-      start_(std::chrono::steady_clock::now()), next_draw_(kQuietSeconds) {}
+    : label_(std::move(label)),
+      unit_(std::move(unit)),
+      enabled_(!quiet && isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()),
+      next_draw_(kQuietSeconds) {}
 
 Progress::~Progress() {
   if (shown_) std::fputs(kWipeLine, stderr);
@@ -34,8 +37,8 @@ bool Progress::update(std::size_t done, std::size_t total, const std::string& no
 
 void Progress::draw(std::size_t done, std::size_t total, const std::string& note, double elapsed) {
   const double fraction = static_cast<double>(done) / static_cast<double>(total);
-  std::string line = label_ + " " + std::to_string(static_cast<int>(100 * fraction)) + "%  " + grouped(done) + " of " +
-                     grouped(total) + " " + unit_;
+  std::string line = label_ + " " + std::to_string(static_cast<int>(100 * fraction)) + "%  " + grouped(done) +
+                     " of " + grouped(total) + " " + unit_;
   if (done > 0) line += "  about " + duration(elapsed / fraction - elapsed) + " left";
   if (!note.empty()) line += "  " + note;
   std::fprintf(stderr, "%s%s", kWipeLine, line.c_str());

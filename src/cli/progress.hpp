@@ -7,7 +7,8 @@
 
 namespace fisherdiag::cli {
 
-/// Shown only when stderr is a terminal, it was not switched off, and the work has run for a second; wiped at the end.
+/// Shown only when stderr is a terminal, it was not switched off, and the work has run for a second; wiped at
+/// the end.
 class Progress {
  public:
   Progress(std::string label, std::string unit, bool quiet);

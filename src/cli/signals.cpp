@@ -1,7 +1,8 @@
 #include "cli/signals.hpp"
 
-#include <csignal>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "cli/errors.hpp"
 #include "fisherdiag/base/error.hpp"
@@ -38,7 +39,9 @@ void install_signal_handlers() {
   handle(SIGXFSZ, SIG_IGN);
 }
 
-int caught_signal() { return g_signal; }
+int caught_signal() {
+  return g_signal;
+}
 
 void throw_if_interrupted() {
   if (g_signal != 0) throw InterruptedError("interrupted");

@@ -3,8 +3,8 @@
 
 namespace fisherdiag::cli {
 
-/// SIGINT and SIGTERM set a flag, the third of them ends the process at once. SIGXFSZ and SIGPIPE are ignored, so
-/// that a write that hits them fails with an error and is cleaned up after.
+/// SIGINT and SIGTERM set a flag, the third of them ends the process at once. SIGXFSZ and SIGPIPE are
+/// ignored, so that a write that hits them fails with an error and is cleaned up after.
 void install_signal_handlers();
 
 /// The first SIGINT or SIGTERM received; 0 if none was.

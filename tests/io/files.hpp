@@ -33,8 +33,10 @@ class TemporaryFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
-  /// Writes a file of these bytes and returns its path.
+  /// Writes a file of these bytes and returns its path. An old one is removed first: truncating it would make
+  /// some file systems write it to disk.
   std::filesystem::path file(const std::string& name, std::string_view bytes) const {
+    std::filesystem::remove(path_ / name);
     std::ofstream(path_ / name, std::ios::binary)
         .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     return path_ / name;

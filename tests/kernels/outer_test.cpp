@@ -5,7 +5,7 @@
 
 using namespace fisherdiag;
 using namespace fisherdiag::kernels;
-using fisherdiag::testing::gamma;
+using fisherdiag::testing::relative_bound;
 using fisherdiag::testing::StripMatrix;
 
 namespace {
@@ -57,7 +57,7 @@ TEST_CASE("squared_outer adds the products to doubles and touches nothing else",
       for (std::size_t i = 0; i < s.i; ++i) {
         const auto [sum, size] = sum_of(left, right, o, i);
         // n multiply-adds of one or two roundings each, then one double addition.
-        REQUIRE(std::abs(fisher[o * stride + i] - kUntouched - sum) <= gamma(2 * s.n) * size + 1e-12);
+        REQUIRE(std::abs(fisher[o * stride + i] - kUntouched - sum) <= relative_bound(2 * s.n) * size + 1e-12);
       }
       for (std::size_t i = s.i; i < stride; ++i) REQUIRE(fisher[o * stride + i] == kUntouched);
     }
@@ -71,7 +71,7 @@ TEST_CASE("gram_squared adds the square of the sum", "[kernels]") {
     for (std::size_t o = 0; o < s.o; ++o)
       for (std::size_t i = 0; i < s.i; ++i) {
         const auto [sum, size] = sum_of(left, right, o, i);
-        const double error = gamma(2 * s.n) * size;  // of the sum; squaring doubles it
+        const double error = relative_bound(2 * s.n) * size;  // of the sum; squaring doubles it
         REQUIRE(std::abs(fisher[o * s.i + i] - 0.25 * sum * sum) <= 0.25 * error * (2 * std::abs(sum) + error) + 1e-15);
       }
   });
@@ -84,7 +84,7 @@ TEST_CASE("outer stores the scaled sum", "[kernels]") {
     for (std::size_t o = 0; o < s.o; ++o)
       for (std::size_t i = 0; i < s.i; ++i) {
         const auto [sum, size] = sum_of(left, right, o, i);
-        REQUIRE(std::abs(target[o * s.i + i] - 0.5 * sum) <= 0.5 * gamma(2 * s.n + 1) * size + 1e-37);
+        REQUIRE(std::abs(target[o * s.i + i] - 0.5 * sum) <= 0.5 * relative_bound(2 * s.n + 1) * size + 1e-37);
       }
   });
 }

@@ -38,7 +38,7 @@ struct StripMatrix {
 };
 
 /// gamma(k) = k u / (1 - k u), u = 2^-24: Higham, Accuracy and Stability of Numerical Algorithms, section 3.1.
-inline double gamma(std::size_t k) {
+inline double relative_bound(std::size_t k) {
   const double ku = static_cast<double>(k) * 0x1p-24;
   return ku / (1 - ku);
 }

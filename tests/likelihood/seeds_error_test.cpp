@@ -45,6 +45,20 @@ TEST_CASE("a logit that is not finite is an error naming sample and output") {
   }
 }
 
+TEST_CASE("the last row of strided logits is checked, what lies between rows is not") {
+  std::vector<float> z(3 * 8, kNan);
+  for (std::size_t r = 0; r < 3; ++r) std::fill_n(z.begin() + 8 * r, 2, 0.5f);
+  SeedBlock block({EstimatorKind::Exact}, Likelihood::Categorical, 2, kernels::kernel_table(default_isa()));
+  CHECK_NOTHROW(block.prepare({z.data(), 3, 2, 8}, {}, indices_from(40, 3)));
+  std::fill(z.begin(), z.end(), 0.5f);
+  z[2 * 8 + 1] = kNan;
+  const std::string message = message_of<DataError>([&] {
+    block.prepare({z.data(), 3, 2, 8}, {}, indices_from(40, 3));
+  });
+  CAPTURE(message);
+  CHECK(contains(message, "sample 42: output 1"));
+}
+
 TEST_CASE("a label that is no class is an error naming the sample") {
   for (float bad : {-1.0f, 3.0f, 0.5f, 1e20f, kNan, kInfinite, -kInfinite}) {
     const std::string message = data_error(Likelihood::Categorical, {{0, 1, 2}, {0, 1, 2}}, {{2}, {bad}});

@@ -71,6 +71,11 @@ class Setup(unittest.TestCase):
         self.assertEqual(len(required), 1, self.calls())
         self.assertNotIn("libxsimd-dev", self.calls())
 
+    @unittest.skipUnless(os.path.isdir("/usr/share/datasets/fashion-mnist"), "needs the data set in its place")
+    def test_a_ready_machine_is_left_alone(self):
+        result = self.setup([])
+        self.assertEqual((result.returncode, result.stdout, result.stderr, self.calls()), (0, "", "", ""))
+
     def test_a_package_that_cannot_be_installed_is_named(self):
         result = self.setup(["catch2"], APT_EXIT="100")
         self.assertEqual(result.returncode, 1)

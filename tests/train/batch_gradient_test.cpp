@@ -1,8 +1,9 @@
+#include "fisherdiag/train/batch_gradient.hpp"
+
 #include <cmath>
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/philox.hpp"
-#include "fisherdiag/train/batch_gradient.hpp"
 #include "support/catch.hpp"
 
 using namespace fisherdiag;
@@ -19,7 +20,8 @@ Problem make_problem(const std::string& architecture, Likelihood likelihood, std
   Network network = Network::random(Architecture::parse(architecture), 3);
   const std::size_t width = likelihood == Likelihood::Categorical ? 1 : network.architecture().outputs();
   const std::size_t features = network.architecture().inputs();
-  Problem p{std::move(network), std::vector<float>(rows * features), std::vector<float>(rows * width), rows, width};
+  Problem p{std::move(network), std::vector<float>(rows * features), std::vector<float>(rows * width), rows,
+            width};
   RandomStream random(5, random_stream::kTest, 0);
   for (float& x : p.inputs) x = static_cast<float>(random.next_normal());
   for (float& y : p.targets)
@@ -37,8 +39,8 @@ double loss_of(Problem& p, Likelihood likelihood, const Context& context, std::s
 }  // namespace
 
 TEST_CASE("batch gradient is the derivative of the mean loss", "[train]") {
-  const Likelihood likelihood = GENERATE(Likelihood::Categorical, Likelihood::Gaussian, Likelihood::Bernoulli,
-                                         Likelihood::Poisson);
+  const Likelihood likelihood =
+      GENERATE(Likelihood::Categorical, Likelihood::Gaussian, Likelihood::Bernoulli, Likelihood::Poisson);
   const Context context(2);
   Problem p = make_problem("mlp:5-7-4-3:tanh", likelihood, 41);
   std::vector<float> gradient(p.network.parameters().size()), unused(gradient.size());

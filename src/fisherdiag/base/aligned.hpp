@@ -43,8 +43,6 @@ class AlignedBuffer {
   T* end() { return data_ + size_; }
   const T* begin() const { return data_; }
   const T* end() const { return data_ + size_; }
-  operator std::span<T>() { return {data_, size_}; }
-  operator std::span<const T>() const { return {data_, size_}; }
 
  private:
   static std::size_t checked_bytes(std::size_t size);

@@ -9,6 +9,7 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/philox.hpp"
+#include "fisherdiag/fisher/check_samples.hpp"
 #include "fisherdiag/fisher/scalar_likelihood.hpp"
 #include "fisherdiag/fisher/scalar_network.hpp"
 #include "fisherdiag/kernels/table.hpp"
@@ -25,64 +26,6 @@ using States = std::vector<scalar::LayerState<double>>;
 constexpr long double kStep = 0x1p-17L;
 /// Part of a tensor's largest gradient that small entries are measured against.
 constexpr double kGradientFloor = 1e-3;
-
-/// The samples checked, in memory.
-struct Samples {
-  std::size_t count = 0;
-  std::size_t features = 0;
-  std::size_t target_width = 0;
-  TargetKind kind = TargetKind::None;
-  std::vector<float> inputs;
-  std::vector<float> targets;
-
-  const float* input(std::size_t n) const { return inputs.data() + n * features; }
-  const float* target(std::size_t n) const {
-    return targets.empty() ? nullptr : targets.data() + n * target_width;
-  }
-};
-
-Samples read_samples(Dataset& data, std::size_t wanted) {
-  Samples samples;
-  samples.count = std::min(wanted, data.size());
-  if (samples.count == 0) throw ArgumentError("a check needs at least one sample");
-  samples.features = data.features();
-  samples.target_width = data.target_width();
-  samples.kind = data.target_kind();
-  samples.inputs.resize(samples.count * samples.features);
-  samples.targets.resize(samples.count * samples.target_width);
-  for (std::size_t n = 0; n < samples.count; ++n)
-    data.read_inputs(n * data.size() / samples.count,
-                     {samples.inputs.data() + n * samples.features, 1, samples.features});
-  if (samples.kind == TargetKind::None) return samples;
-  for (std::size_t n = 0; n < samples.count; ++n)
-    data.read_targets(n * data.size() / samples.count,
-                      {samples.targets.data() + n * samples.target_width, 1, samples.target_width});
-  return samples;
-}
-
-/// Forgets targets that the likelihood has no use for; throws for a label that is no class of the model.
-void keep_usable_targets(Samples& samples, Likelihood likelihood, std::size_t outputs) {
-  const bool categorical = likelihood == Likelihood::Categorical;
-  if (samples.target_width != (categorical ? 1 : outputs) ||
-      (categorical && samples.kind != TargetKind::Labels)) {
-    samples.kind = TargetKind::None;
-    samples.target_width = 0;
-    samples.targets.clear();
-  }
-  for (std::size_t n = 0; categorical && n < samples.targets.size(); ++n)
-    if (!(samples.targets[n] >= 0 && samples.targets[n] < static_cast<float>(outputs)))
-      throw DataError("label " + std::to_string(static_cast<long long>(samples.targets[n])) +
-                      " is outside the model's " + std::to_string(outputs) + " classes");
-}
-
-std::unique_ptr<Dataset> as_dataset(const Samples& samples, const std::string& name) {
-  std::vector<std::int32_t> labels;
-  std::vector<float> values;
-  if (samples.kind == TargetKind::Labels) labels.assign(samples.targets.begin(), samples.targets.end());
-  if (samples.kind == TargetKind::Values) values = samples.targets;
-  const std::size_t width = samples.kind == TargetKind::Values ? samples.target_width : 0;
-  return make_dataset(samples.inputs, samples.features, std::move(labels), std::move(values), width, name);
-}
 
 /// Counts units of work and asks the caller whether to go on.
 class Work {
@@ -146,7 +89,7 @@ class SeedsOfSample {
 };
 
 /// sum_n sum_k (J_n^T s_nk)^2, one sample and one seed at a time.
-std::vector<double> reference_sum(const Network& network, const Samples& samples, const CheckOptions& options,
+std::vector<double> reference_sum(const Network& network, const CheckSamples& samples, const CheckOptions& options,
                                   const Context& context, Work& work) {
   const Architecture& architecture = network.architecture();
   SeedsOfSample seeds_of(architecture, options, context);
@@ -162,7 +105,7 @@ std::vector<double> reference_sum(const Network& network, const Samples& samples
 }
 
 /// sum over batches of (the mean gradient of the batch)^2.
-std::vector<double> reference_batched(const Network& network, const Samples& samples,
+std::vector<double> reference_batched(const Network& network, const CheckSamples& samples,
                                       const CheckOptions& options, Work& work) {
   const Architecture& architecture = network.architecture();
   std::vector<double> sum(architecture.parameter_count()), gradient(sum.size());
@@ -257,7 +200,7 @@ class Differences {
 };
 
 /// Differences `options.differences` randomly chosen parameters of each tensor, shared out over the samples.
-void check_gradients(const Network& network, const Samples& samples, const CheckOptions& options,
+void check_gradients(const Network& network, const CheckSamples& samples, const CheckOptions& options,
                      std::vector<TensorCheck>& checks, Work& work) {
   const std::vector<LinearLayer>& layers = network.architecture().layers();
   for (std::size_t n = 0; n < samples.count; ++n) {
@@ -292,10 +235,9 @@ CheckReport check_fisher(const Network& network, Dataset& data, const CheckOptio
   fisher_options.estimator = options.estimator;
   fisher_options.likelihood = options.likelihood;
   fisher_options.normalization = Normalization::Sum;
-  Samples samples = read_samples(data, options.samples);
-  if (!needs_targets(options.estimator.kind))
-    keep_usable_targets(samples, options.likelihood, network.architecture().outputs());
-  const std::unique_ptr<Dataset> few = as_dataset(samples, data.name());
+  check_estimator(options.estimator, options.likelihood, network.architecture().outputs());
+  const CheckSamples samples = read_check_samples(network, data, options);
+  const std::unique_ptr<Dataset> few = samples.as_dataset(data.name());
   const FisherDiagonal fisher = compute_fisher(network, *few, fisher_options, context);
 
   Work work(options, 2 * samples.count);
@@ -304,6 +246,7 @@ CheckReport check_fisher(const Network& network, Dataset& data, const CheckOptio
                                             : reference_sum(network, samples, options, context, work);
   CheckReport report;
   report.samples = samples.count;
+  report.samples_at_corners = samples.at_corners;
   for (const ParameterTensor& tensor : fisher.tensors()) {
     TensorCheck check;
     check.name = tensor.name;

@@ -44,6 +44,16 @@ fs::path folder_of(const fs::path& file) {
   return file.has_parent_path() ? file.parent_path() : fs::path(".");
 }
 
+/// What `path` points to in the end, whether that exists or not.
+fs::path follow_links(const fs::path& path) {
+  constexpr int kMostLinks = 40;  // as many as Linux follows
+  fs::path target = path;
+  std::error_code error;
+  for (int i = 0; i < kMostLinks && fs::is_symlink(fs::symlink_status(target, error)); ++i)
+    target = folder_of(target) / fs::read_symlink(target, error);
+  return target;
+}
+
 Destination resolve(const fs::path& path) {
   if (path.empty()) throw IoError("the output's name is empty");
   Destination destination{path};
@@ -59,11 +69,8 @@ Destination resolve(const fs::path& path) {
     fail(path, "cannot be written");
   }
   if (destination.direct) return destination;
+  destination.file = follow_links(path);
   std::error_code error;
-  if (fs::is_symlink(fs::symlink_status(path, error))) {
-    destination.file = fs::weakly_canonical(path, error);
-    if (error) throw IoError(path.string() + ": cannot be written: " + error.message());
-  }
   const fs::path folder = folder_of(destination.file);
   if (!fs::is_directory(folder, error))
     throw IoError(path.string() + ": its folder " + folder.string() + " does not exist");

@@ -21,8 +21,8 @@ enum class Nonlinearity { Identity, Relu, Tanh, Sigmoid };
 /// squared   if it has data: forward stores c^2; backward accumulates squared(r', j) += c(r, j)^2 over the groups of
 ///           factor.rows rows in order, overwriting with the first group when `squared_overwrite`.
 /// store_c   backward only: false leaves c holding scratch (only `squared` is wanted).
-/// Order     each c(r, j) is one chain of multiply-adds over k = 0..K-1, restarted every kDepthBlock: the same bits
-///           for any split of rows or columns.
+/// Order     each c(r, j) is one chain of multiply-adds over k = 0..K-1: the same bits for any split of rows or
+///           columns and for all levels with a fused multiply-add.
 /// Accuracy  |error| <= gamma(K+1) sum_k |a b|, u = 2^-24 (Higham, Accuracy and Stability, 2nd ed., section 3.1).
 /// Cost      2 M K J flop.
 struct GemmArguments {
@@ -41,7 +41,5 @@ using Gemm = void(const GemmArguments&) noexcept;
 
 /// Rows of one register tile at every level.
 inline constexpr std::size_t kRowTile = 8;
-/// Products added in one chain before the partial sum goes to memory.
-inline constexpr std::size_t kDepthBlock = 1024;
 
 }  // namespace fisherdiag::kernels

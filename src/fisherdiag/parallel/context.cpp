@@ -16,8 +16,8 @@ constexpr int kMaxThreads = 1024;
 }
 
 struct Context::State {
-  State(int threads, Isa isa)
-      : isa(isa),
+  State(int threads, Isa level)
+      : isa(level),
         // TBB starts no more workers than the machine has cores unless told; an explicit request may exceed that.
         limit(oneapi::tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)),
         arena(threads) {

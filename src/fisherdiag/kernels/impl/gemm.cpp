@@ -107,50 +107,64 @@ FISHERDIAG_INLINE void finish_backward(const GemmArguments& g, Place p, const Ti
   }
 }
 
+/// Partial sums of a tile, kept in c between depth blocks.
+template <int Rows, int Cols>
+FISHERDIAG_INLINE void load_partial(const GemmArguments& g, Place p, Tile<Rows, Cols>& acc) {
+#pragma GCC unroll 4
+  for (int c = 0; c < Cols; ++c)
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) acc.v[r][c] = load_aligned(at(g.c, p.strip + c, p.row) + r * kLanes);
+}
+
+template <int Rows, int Cols>
+FISHERDIAG_INLINE void store_partial(const GemmArguments& g, Place p, const Tile<Rows, Cols>& acc) {
+#pragma GCC unroll 4
+  for (int c = 0; c < Cols; ++c)
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) store_aligned(at(g.c, p.strip + c, p.row) + r * kLanes, acc.v[r][c]);
+}
+
 template <Nonlinearity F, int Cols>
 void tile(const GemmArguments& g, Place p, std::size_t begin, std::size_t end) {
   constexpr int Rows = kTileRows;
   Tile<Rows, Cols> acc;
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) acc.v[r][c] = Vec(0.f);
-  accumulate(acc, g.a.data + p.row * kLanes, g.a.stride, g.b.data + p.strip * g.b.stride, g.b.stride, begin, end);
-  const bool first = begin == 0, last = end == g.b.rows;
-  if (!first) {  // add what earlier depth blocks left in c
-#pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) {
-      const float* partial = at(g.c, p.strip + c, p.row);
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; ++r) acc.v[r][c] = acc.v[r][c] + load_aligned(partial + r * kLanes);
-    }
-  }
-  if (!last) {
-#pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) {
-      float* partial = at(g.c, p.strip + c, p.row);
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; ++r) store_aligned(partial + r * kLanes, acc.v[r][c]);
-    }
-  } else if (g.factor.data) {
-    finish_backward<F>(g, p, acc);
+  if (begin > 0) {
+    load_partial(g, p, acc);
   } else {
-    finish_forward<F>(g, p, acc);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+      for (int c = 0; c < Cols; ++c) acc.v[r][c] = Vec(0.f);
   }
+  accumulate(acc, g.a.data + p.row * kLanes, g.a.stride, g.b.data + p.strip * g.b.stride, g.b.stride, begin, end);
+  if (end < g.b.rows)
+    store_partial(g, p, acc);
+  else if (g.factor.data)
+    finish_backward<F>(g, p, acc);
+  else
+    finish_forward<F>(g, p, acc);
+}
+
+FISHERDIAG_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+/// One column block of c over depth [begin, end): each piece of b stays in the first-level cache for all rows.
+template <Nonlinearity F, int Cols>
+void column_block(const GemmArguments& g, std::size_t strip, std::size_t begin, std::size_t end) {
+  for (std::size_t depth = begin; depth < end; depth += kDepthL1)
+    for (std::size_t row = 0; row < g.a.rows; row += kTileRows)
+      tile<F, Cols>(g, {row, strip}, depth, smaller(depth + kDepthL1, end));
 }
 
 template <Nonlinearity F>
 void run(const GemmArguments& g) {
   const std::size_t last_strip = g.last_strip ? g.last_strip : (g.c.cols + kLanes - 1) / kLanes;
   const EvenParts parts(last_strip - g.first_strip, kTileStrips);
-  for (std::size_t begin = 0; begin < g.b.rows; begin += kDepthBlock) {
-    const std::size_t end = begin + kDepthBlock < g.b.rows ? begin + kDepthBlock : g.b.rows;
+  for (std::size_t begin = 0; begin < g.b.rows; begin += kDepthL2) {
     std::size_t strip = g.first_strip;
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t width = parts.size(part);
       with_constant<kTileStrips>(width, [&](auto cols) {
-        for (std::size_t row = 0; row < g.a.rows; row += kTileRows)
-          tile<F, decltype(cols)::value>(g, {row, strip}, begin, end);
+        column_block<F, decltype(cols)::value>(g, strip, begin, smaller(begin + kDepthL2, g.b.rows));
       });
       strip += width;
     }

@@ -5,20 +5,15 @@ namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
 namespace {
 
-/// One finished tile: floats in row-major order, Cols * kLanes to a row.
+/// The chains of one tile, kept between depth blocks: row-major, Cols * kLanes to a row.
 template <int Rows, int Cols>
-struct alignas(64) Finished {
-  float sum[Rows][Cols * kLanes];
-};
-
-template <int Rows, int Cols>
-FISHERDIAG_INLINE void sum_products(const float* left, const float* right, std::size_t right_stride, std::size_t n,
-                                    Finished<Rows, Cols>& finished) {
+FISHERDIAG_INLINE void add_products(const float* left, const float* right, std::size_t right_stride, std::size_t n,
+                                    bool first, float* chains) {
   Vec acc[Rows][Cols];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) acc[r][c] = Vec(0.f);
+    for (int c = 0; c < Cols; ++c) acc[r][c] = first ? Vec(0.f) : load_aligned(chains + (r * Cols + c) * kLanes);
   for (std::size_t k = 0; k < n; ++k) {
     Vec b[Cols];
 #pragma GCC unroll 4
@@ -33,7 +28,7 @@ FISHERDIAG_INLINE void sum_products(const float* left, const float* right, std::
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) store_aligned(&finished.sum[r][c * kLanes], acc[r][c]);
+    for (int c = 0; c < Cols; ++c) store_aligned(chains + (r * Cols + c) * kLanes, acc[r][c]);
 }
 
 struct AddToDouble {
@@ -68,40 +63,56 @@ FISHERDIAG_INLINE void prefetch_target(const T* target, std::size_t stride, std:
     for (std::size_t i = 0; i < columns; i += 64 / sizeof(T)) __builtin_prefetch(target + r * stride + i, 1);
 }
 
-template <int Rows, int Cols, class Finish, class T>
-void tile(const float* left, const float* right, std::size_t right_stride, std::size_t n, const Finish& finish,
-          T* target, std::size_t stride, std::size_t columns) {
-  prefetch_target<Rows>(target, stride, columns);
-  Finished<Rows, Cols> finished;
-  sum_products(left, right, right_stride, n, finished);
-  for (int r = 0; r < Rows; ++r) {
-    if (columns == Cols * kLanes)
-      finish(finished.sum[r], target + r * stride, Cols * kLanes);  // a constant count: unrolled
-    else
-      finish(finished.sum[r], target + r * stride, columns);
+/// Rows whose chains are open at a time: their tiles fit the second-level cache beside the operands.
+constexpr std::size_t kOpenRows = 256;
+
+/// What column_block works on: `Cols` strips of right from `strip` on.
+struct Block {
+  const ConstStrips& left;
+  const ConstStrips& right;
+  std::size_t strip, row_begin, row_end;
+};
+
+/// Calls f(Constant<rows>, first row) for every register tile of the block's rows.
+template <class F>
+FISHERDIAG_INLINE void for_tiles(const Block& b, const F& f) {
+  for (std::size_t row = b.row_begin; row < b.row_end; row += kLanes) {
+    const EvenParts parts(b.row_end - row < kLanes ? b.row_end - row : kLanes, kTileRows);
+    std::size_t inner = row;
+    for (std::size_t part = 0; part < parts.parts; ++part) {
+      const std::size_t height = parts.size(part);
+      with_constant<kTileRows>(height, [&](auto rows) { f(rows, inner); });
+      inner += height;
+    }
   }
 }
 
-/// All rows of `range` for `Cols` strips of `right` from `strip` on.
+/// One column block: each piece of right stays in the first-level cache while all tiles add it to their chains.
 template <int Cols, class Finish>
-void column_block(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, std::size_t strip,
-                  const Finish& finish, typename Finish::Target* target, std::size_t stride) {
-  const std::size_t first_column = strip * kLanes;
-  const std::size_t all = Cols * kLanes, rest = right.cols - first_column;
+void column_block(const Block& b, const Finish& finish, typename Finish::Target* target, std::size_t stride) {
+  alignas(64) float chains[kOpenRows * Cols * kLanes];
+  const std::size_t n = b.left.rows, first_column = b.strip * kLanes;
+  const std::size_t all = Cols * kLanes, rest = b.right.cols - first_column;
   const std::size_t columns = rest < all ? rest : all;
-  for (std::size_t row = range.row_begin; row < range.row_end; row += kLanes) {
-    const std::size_t rows = range.row_end - row < kLanes ? range.row_end - row : kLanes;
-    const EvenParts parts(rows, kTileRows);
-    std::size_t inner = 0;
-    for (std::size_t part = 0; part < parts.parts; ++part) {
-      const std::size_t height = parts.size(part);
-      with_constant<kTileRows>(height, [&](auto tile_rows) {
-        tile<decltype(tile_rows)::value, Cols>(left.data + row / kLanes * left.stride + inner,
-                                               right.data + strip * right.stride, right.stride, left.rows, finish,
-                                               target + (row + inner) * stride + first_column, stride, columns);
-      });
-      inner += height;
-    }
+  const auto chain_of = [&](std::size_t row) { return chains + (row - b.row_begin) * all; };
+  for (std::size_t depth = 0; depth < n; depth += kDepthL1) {
+    const std::size_t count = n - depth < kDepthL1 ? n - depth : kDepthL1;
+    const float* right = b.right.data + b.strip * b.right.stride + depth * kLanes;
+    const bool last = depth + count == n;
+    for_tiles(b, [&](auto rows, std::size_t row) {
+      constexpr int kRows = decltype(rows)::value;
+      typename Finish::Target* to = target + row * stride + first_column;
+      if (last) prefetch_target<kRows>(to, stride, columns);
+      const float* left = b.left.data + row / kLanes * b.left.stride + depth * kLanes + row % kLanes;
+      add_products<kRows, Cols>(left, right, b.right.stride, count, depth == 0, chain_of(row));
+      if (!last) return;
+      for (int r = 0; r < kRows; ++r) {
+        if (columns == all)
+          finish(chain_of(row) + r * all, to + r * stride, Cols * kLanes);  // a constant count: unrolled
+        else
+          finish(chain_of(row) + r * all, to + r * stride, columns);
+      }
+    });
   }
 }
 
@@ -113,7 +124,10 @@ void run(const ConstStrips& left, const ConstStrips& right, const OuterRange& ra
   for (std::size_t part = 0; part < parts.parts; ++part) {
     const std::size_t width = parts.size(part);
     with_constant<kTileStrips>(width, [&](auto cols) {
-      column_block<decltype(cols)::value>(left, right, range, strip, finish, target, stride);
+      for (std::size_t row = range.row_begin; row < range.row_end; row += kOpenRows) {
+        const std::size_t end = range.row_end - row < kOpenRows ? range.row_end : row + kOpenRows;
+        column_block<decltype(cols)::value>({left, right, strip, row, end}, finish, target, stride);
+      }
     });
     strip += width;
   }

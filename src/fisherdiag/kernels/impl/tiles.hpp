@@ -19,6 +19,11 @@ inline constexpr int kTileStrips = 2;  // 8 of 16; multiplies need a temporary e
 #endif
 static_assert(kRowTile % kTileRows == 0);
 
+// Depth of a product kept at a time. A column block of the vector operand, kDepthL1 x kTileStrips vectors, stays in the
+// first-level cache while all rows pass by; the rows' side, kDepthL2 deep, stays in the second.
+inline constexpr std::size_t kDepthL1 = 256;
+inline constexpr std::size_t kDepthL2 = 8 * kDepthL1;
+
 /// Cuts `total` into ceil(total / most) parts whose sizes differ by at most one.
 struct EvenParts {
   std::size_t parts, small, larger;  // `larger` parts of small + 1, the rest of small

@@ -1,0 +1,98 @@
+// fisherdiag check: the engine against a double-precision reference on the user's own model and data.
+#include "fisherdiag/fisher/check.hpp"
+
+#include "cli/errors.hpp"
+#include "cli/options.hpp"
+#include "cli/output.hpp"
+#include "cli/progress.hpp"
+#include "cli/verbs.hpp"
+#include "fisherdiag/base/version.hpp"
+
+namespace fisherdiag::cli {
+
+namespace {
+
+struct CheckVerbOptions {
+  CommonOptions common;
+  ModelOptions model;
+  EstimatorOptions estimator;
+  std::size_t samples = 8;
+};
+
+Json to_json(const CheckVerbOptions& options, const CheckReport& report, const Context& context) {
+  Json json;
+  json["passed"] = report.passed;
+  json["estimator"] = options.estimator.estimator;
+  json["likelihood"] = options.model.likelihood;
+  json["samples"] = report.samples;
+  json["threads"] = context.threads();
+  json["isa"] = isa_name(context.isa());
+  json["fisher_tolerance"] = kFisherTolerance;
+  json["gradient_tolerance"] = kGradientTolerance;
+  json["layers"] = Json::array();
+  for (const TensorCheck& tensor : report.tensors)
+    json["layers"].push_back({{"name", tensor.name},
+                              {"fisher_error", tensor.fisher_error},
+                              {"gradient_error", tensor.gradient_error},
+                              {"differences", tensor.differences},
+                              {"kinks_skipped", tensor.kinks},
+                              {"passed", tensor.passed}});
+  json["version"] = version();
+  return json;
+}
+
+std::string to_text(const CheckVerbOptions& options, const CheckReport& report) {
+  std::vector<std::vector<std::string>> rows = {
+      {"parameter", "fisher error", "gradient error", "differences", "kinks skipped", "verdict"}};
+  for (const TensorCheck& tensor : report.tensors)
+    rows.push_back({tensor.name, number(tensor.fisher_error), number(tensor.gradient_error),
+                    std::to_string(tensor.differences), std::to_string(tensor.kinks),
+                    verdict(tensor.passed ? "pass" : "FAIL", tensor.passed)});
+  return table(rows) + "\n" + verdict(report.passed ? "passed" : "FAILED", report.passed) + ": " +
+         options.estimator.estimator + " on " + std::to_string(report.samples) +
+         " samples; fisher error is against a float64 reference (at most " + number(kFisherTolerance) +
+         "), gradient error against finite differences (at most " + number(kGradientTolerance) + ")\n";
+}
+
+int check(const CheckVerbOptions& options) {
+  const Context context = make_context(options.common);
+  const Network network = load_network(options.model);
+  const std::unique_ptr<Dataset> data =
+      open_data(options.model.data, options.model.labels, network.architecture());
+  if (!options.common.quiet)
+    print_note(network.architecture().summary() + ", " + describe(context, options.common));
+  CheckOptions request;
+  request.estimator = options.estimator.parsed();
+  request.likelihood = options.model.parsed_likelihood();
+  request.samples = options.samples;
+  const CheckReport report = [&] {
+    Progress progress("checking", "steps", options.common.quiet);
+    request.progress = [&](std::size_t done, std::size_t total) { return progress.update(done, total); };
+    return check_fisher(network, *data, request, context);
+  }();
+  if (options.common.json)
+    print_json(to_json(options, report, context));
+  else
+    print(to_text(options, report));
+  return report.passed ? kDone : kCheckFailed;
+}
+
+}  // namespace
+
+Run add_check(CLI::App& verb) {
+  const auto options = std::make_shared<CheckVerbOptions>();
+  verb.footer(
+      "  fisherdiag check --weights W.safetensors --data fashion-mnist:test\n"
+      "  fisherdiag check --arch mlp:784-256-10:tanh --weights W.safetensors --data X.npy --labels Y.npy \\\n"
+      "      --estimator exact --samples 32");
+  add_model_options(verb, options->model);
+  add_estimator_options(verb, options->estimator);
+  verb.add_option("--samples", options->samples, "Samples to check, spread over the data")
+      ->check(whole_number(1, kMostCount))
+      ->type_name("N")
+      ->capture_default_str();
+  add_common_options(verb, options->common);
+  return [options] { return check(*options); };
+}
+
+}  // namespace fisherdiag::cli

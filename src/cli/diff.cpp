@@ -1,0 +1,112 @@
+// fisherdiag diff: how far two Fisher files differ.
+#include "cli/errors.hpp"
+#include "cli/options.hpp"
+#include "cli/output.hpp"
+#include "cli/signals.hpp"
+#include "cli/verbs.hpp"
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/base/version.hpp"
+#include "fisherdiag/fisher/compare.hpp"
+
+namespace fisherdiag::cli {
+
+namespace {
+
+struct DiffOptions {
+  CommonOptions common;
+  std::string first;
+  std::string second;
+  std::optional<double> fail_above;
+};
+
+Json to_json(const Similarity& similarity) {
+  return {{"trace_a", similarity.trace_a},         {"trace_b", similarity.trace_b},
+          {"trace_ratio", similarity.trace_ratio}, {"cosine", similarity.cosine},
+          {"spearman", similarity.spearman},       {"relative_error", similarity.relative_error}};
+}
+
+std::vector<std::string> to_row(const std::string& name, const Similarity& similarity) {
+  return {name,
+          number(similarity.trace_a),
+          number(similarity.trace_b),
+          number(similarity.trace_ratio),
+          number(similarity.cosine),
+          number(similarity.spearman),
+          number(similarity.relative_error)};
+}
+
+std::string to_text(const FisherComparison& comparison) {
+  std::vector<std::vector<std::string>> rows = {
+      {"parameter", "trace A", "trace B", "A / B", "cosine", "spearman", "relative error"}};
+  for (const TensorSimilarity& tensor : comparison.tensors)
+    rows.push_back(to_row(tensor.name, tensor.similarity));
+  rows.push_back(to_row("total", comparison.total));
+  return table(rows) + "\nB has the strength of A with " + number(comparison.lambda_ratio) +
+         " times A's lambda\n";
+}
+
+FisherComparison compare_files(const DiffOptions& options) {
+  const FisherDiagonal first = FisherDiagonal::load(options.first);
+  throw_if_interrupted();
+  const FisherDiagonal second = FisherDiagonal::load(options.second);
+  throw_if_interrupted();
+  try {
+    return compare_fisher(first, second);
+  } catch (const DataError& error) {
+    throw DataError(options.second + ": " + error.what() + " (compared with " + options.first + ")");
+  }
+}
+
+int diff(const DiffOptions& options) {
+  if (options.fail_above && !(*options.fail_above >= 0))
+    throw UsageError("--fail-above must not be negative");
+  const Context context = make_context(options.common);
+  const FisherComparison comparison = compare_files(options);
+  throw_if_interrupted();
+  // Written so that an undefined error fails too.
+  const bool passed = !options.fail_above || comparison.total.relative_error <= *options.fail_above;
+  if (options.common.json) {
+    Json json;
+    json["a"] = options.first;
+    json["b"] = options.second;
+    json["layers"] = Json::array();
+    for (const TensorSimilarity& tensor : comparison.tensors) {
+      Json layer = {{"name", tensor.name}};
+      layer.update(to_json(tensor.similarity));
+      json["layers"].push_back(layer);
+    }
+    json["total"] = to_json(comparison.total);
+    json["lambda_ratio"] = comparison.lambda_ratio;
+    if (options.fail_above) json["fail_above"] = *options.fail_above;
+    json["passed"] = passed;
+    json["threads"] = context.threads();
+    json["version"] = version();
+    print_json(json);
+  } else {
+    print(to_text(comparison));
+  }
+  if (!passed && !options.common.quiet)
+    print_note("the relative error " + number(comparison.total.relative_error) + " is above " +
+               number(*options.fail_above));
+  return passed ? kDone : kCheckFailed;
+}
+
+}  // namespace
+
+Run add_diff(CLI::App& verb) {
+  const auto options = std::make_shared<DiffOptions>();
+  verb.footer(
+      "  fisherdiag diff F-exact.safetensors F-empirical.safetensors\n"
+      "  fisherdiag diff F-new.safetensors F-old.safetensors --fail-above 1e-5");
+  verb.add_option("a", options->first, "A Fisher file")->required()->type_name("FILE");
+  verb.add_option("b", options->second, "Another of the same model; errors are relative to it")
+      ->required()
+      ->type_name("FILE");
+  verb.add_option("--fail-above", options->fail_above,
+                  "Exit with 1 if the total relative error |A - B| / |B| is larger")
+      ->type_name("X");
+  add_common_options(verb, options->common);
+  return [options] { return diff(*options); };
+}
+
+}  // namespace fisherdiag::cli

@@ -1,0 +1,207 @@
+// fisherdiag train: a network from scratch, good enough to be an anchor.
+#include <map>
+#include <optional>
+
+#include "cli/errors.hpp"
+#include "cli/options.hpp"
+#include "cli/output.hpp"
+#include "cli/progress.hpp"
+#include "cli/signals.hpp"
+#include "cli/verbs.hpp"
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/base/system.hpp"
+#include "fisherdiag/base/version.hpp"
+#include "fisherdiag/train/metrics.hpp"
+#include "fisherdiag/train/optimizer.hpp"
+#include "fisherdiag/train/trainer.hpp"
+
+namespace fisherdiag::cli {
+
+namespace {
+
+constexpr double kDefaultAdamRate = 1e-3;
+constexpr double kDefaultSgdRate = 0.1;
+
+struct TrainVerbOptions {
+  CommonOptions common;
+  std::string arch;
+  std::string data;
+  std::optional<std::string> labels;
+  std::string test_data;
+  std::optional<std::string> test_labels;
+  std::string likelihood = "categorical";
+  std::size_t epochs = 5;
+  std::size_t batch_size = 128;
+  std::string optimizer = "adam";
+  std::optional<double> learning_rate;
+  double momentum = 0;
+  std::uint64_t seed = 1;
+  std::string output;
+};
+
+OptimizerOptions optimizer_options(const TrainVerbOptions& options) {
+  OptimizerOptions result;
+  result.kind = options.optimizer == "sgd" ? OptimizerKind::Sgd : OptimizerKind::Adam;
+  result.momentum = options.momentum;
+  result.learning_rate =
+      options.learning_rate.value_or(result.kind == OptimizerKind::Sgd ? kDefaultSgdRate : kDefaultAdamRate);
+  if (result.kind == OptimizerKind::Adam && options.momentum != 0)
+    throw UsageError("--momentum belongs to --optimizer sgd");
+  if (!(result.learning_rate > 0)) throw UsageError("--learning-rate must be above 0");
+  if (!(result.momentum >= 0 && result.momentum < 1))
+    throw UsageError("--momentum must be at least 0 and below 1");
+  return result;
+}
+
+std::vector<std::string> inputs(const TrainVerbOptions& options) {
+  std::vector<std::string> files = {options.arch, options.data, options.test_data};
+  if (options.labels) files.push_back(*options.labels);
+  if (options.test_labels) files.push_back(*options.test_labels);
+  return files;
+}
+
+TrainResult run_training(const TrainVerbOptions& options, Network& network, Dataset& data,
+                         const Context& context) {
+  Optimizer optimizer(optimizer_options(options), network.architecture().parameter_count());
+  TrainOptions request;
+  request.likelihood = *likelihood_from_name(options.likelihood);
+  request.epochs = options.epochs;
+  request.batch_size = options.batch_size;
+  request.seed = options.seed;
+  Progress progress("training", "steps", options.common.quiet);
+  request.progress = [&](const TrainProgress& state) {
+    return progress.update(state.iteration, state.iterations, "loss " + number(state.loss));
+  };
+  return train(network, data, optimizer, request, context);
+}
+
+std::map<std::string, std::string> metadata(const TrainVerbOptions& options) {
+  return {{"trained_on", options.data},
+          {"epochs", std::to_string(options.epochs)},
+          {"batch_size", std::to_string(options.batch_size)},
+          {"optimizer", options.optimizer},
+          {"learning_rate", Json(optimizer_options(options).learning_rate).dump()},
+          {"likelihood", options.likelihood},
+          {"seed", std::to_string(options.seed)},
+          {"version", std::string(version())}};
+}
+
+Json to_json(const TrainVerbOptions& options, const Network& network, const TrainResult& result,
+             const std::optional<Evaluation>& test, const Context& context) {
+  Json json;
+  json["test_accuracy"] = test && test->accuracy ? Json(*test->accuracy) : Json(nullptr);
+  json["test_nll"] = test ? Json(test->nll) : Json(nullptr);
+  json["train_loss"] = result.loss;
+  json["seconds"] = result.seconds;
+  json["samples_per_second"] = result.seconds > 0 ? static_cast<double>(result.samples) / result.seconds : 0;
+  json["epochs"] = options.epochs;
+  json["iterations"] = result.iterations;
+  json["batch_size"] = options.batch_size;
+  json["optimizer"] = options.optimizer;
+  json["learning_rate"] = optimizer_options(options).learning_rate;
+  json["likelihood"] = options.likelihood;
+  json["seed"] = options.seed;
+  json["parameters"] = network.architecture().parameter_count();
+  json["weights_sha256"] = network.sha256();
+  json["threads"] = context.threads();
+  json["isa"] = isa_name(context.isa());
+  json["peak_rss_bytes"] = peak_rss_bytes();
+  json["data"] = options.data;
+  json["test_data"] = options.test_data.empty() ? Json(nullptr) : Json(options.test_data);
+  json["output"] = options.output.empty() ? Json(nullptr) : Json(options.output);
+  json["version"] = version();
+  return json;
+}
+
+std::string to_text(const TrainVerbOptions& options, const TrainResult& result,
+                    const std::optional<Evaluation>& test) {
+  std::string text = "trained  " + grouped(result.iterations) + " steps in " + duration(result.seconds) +
+                     ", loss " + number(result.loss) + " nats\n";
+  if (test) text += "test     nll " + number(test->nll) + " nats";
+  if (test && test->accuracy) text += ", accuracy " + number(100 * *test->accuracy) + "%";
+  if (test) text += "\n";
+  return text + (options.output.empty() ? "nothing written; -o FILE saves the weights\n"
+                                        : "written  " + options.output + "\n");
+}
+
+int train_network(const TrainVerbOptions& options) {
+  optimizer_options(options);
+  const Context context = make_context(options.common);
+  const Architecture architecture = parse_architecture(options.arch);
+  if (!options.output.empty()) check_output(options.output, inputs(options));
+  const std::unique_ptr<Dataset> data = open_data(options.data, options.labels, architecture);
+  // Opened before training, so that a wrong name does not cost the time of it.
+  const std::unique_ptr<Dataset> test_data =
+      options.test_data.empty() ? nullptr : open_data(options.test_data, options.test_labels, architecture);
+  Network network = Network::random(architecture, options.seed);
+  if (!options.common.quiet)
+    print_note(architecture.summary() + ", " + grouped(data->size()) + " samples, " +
+               describe(context, options.common));
+
+  const TrainResult result = run_training(options, network, *data, context);
+  std::optional<Evaluation> test;
+  if (test_data) test = evaluate(network, *test_data, *likelihood_from_name(options.likelihood), context);
+  throw_if_interrupted();
+  if (!options.output.empty()) network.save(options.output, metadata(options));
+  if (options.common.json)
+    print_json(to_json(options, network, result, test, context));
+  else
+    print(to_text(options, result, test));
+  return kDone;
+}
+
+void add_data_options(CLI::App& verb, TrainVerbOptions& options) {
+  verb.add_option("--arch", options.arch, "mlp:784-256-10[:relu|tanh|sigmoid] or a JSON file")
+      ->required()
+      ->type_name("A");
+  verb.add_option(
+          "--data", options.data,
+          "Training samples: a .npy or IDX(.gz) file, fashion-mnist:train, mnist:train or synthetic:N")
+      ->required()
+      ->type_name("X");
+  verb.add_option("--labels", options.labels, "Their targets, where the data has none of its own")
+      ->type_name("Y");
+  CLI::Option* test =
+      verb.add_option("--test-data", options.test_data, "Samples to measure the result on")->type_name("Z");
+  verb.add_option("--test-labels", options.test_labels, "Their targets")->needs(test)->type_name("V");
+  add_likelihood_option(verb, options.likelihood);
+}
+
+}  // namespace
+
+Run add_train(CLI::App& verb) {
+  const auto options = std::make_shared<TrainVerbOptions>();
+  verb.footer(
+      "  fisherdiag train --arch mlp:784-256-256-10 --data fashion-mnist:train --test-data "
+      "fashion-mnist:test \\\n"
+      "      -o W.safetensors\n"
+      "  fisherdiag train --arch mlp:20-64-3:tanh --data X.npy --labels Y.npy --optimizer sgd --momentum 0.9 "
+      "\\\n"
+      "      --epochs 20 -o W.safetensors --json");
+  add_data_options(verb, *options);
+  verb.add_option("--epochs", options->epochs, "Times through the data")
+      ->check(whole_number(1, kMostCount))
+      ->type_name("N")
+      ->capture_default_str();
+  verb.add_option("--batch-size", options->batch_size, "Samples per step")
+      ->check(whole_number(1, kMostPerSample))
+      ->type_name("B")
+      ->capture_default_str();
+  verb.add_option("--optimizer", options->optimizer, "adam or sgd")
+      ->check(one_of({"adam", "sgd"}))
+      ->type_name("NAME")
+      ->capture_default_str();
+  verb.add_option("--learning-rate", options->learning_rate, "Default: 0.001 for adam, 0.1 for sgd")
+      ->type_name("R");
+  verb.add_option("--momentum", options->momentum, "Of sgd")->type_name("M")->capture_default_str();
+  verb.add_option("--seed", options->seed, "Of the first parameters and the order of samples")
+      ->type_name("N")
+      ->capture_default_str();
+  verb.add_option("-o,--output", options->output,
+                  "Write the weights here: a safetensors file with PyTorch's keys")
+      ->type_name("FILE");
+  add_common_options(verb, options->common);
+  return [options] { return train_network(*options); };
+}
+
+}  // namespace fisherdiag::cli

@@ -1,0 +1,99 @@
+#include "fisherdiag/fisher/check_samples.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <utility>
+
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/fisher/scalar_network.hpp"
+
+namespace fisherdiag {
+
+namespace {
+
+/// Rounding of a float sum of I terms of root sum square s is about 2^-24 s sqrt(I); three times that is a corner.
+constexpr double kCornerWidth = 2e-7;
+
+/// True if float and double may disagree on the sign of a ReLU's input.
+bool at_corner(const Network& network, const float* input) {
+  const auto states = scalar::forward<double>(network, input);
+  for (std::size_t l = 0; l < states.size(); ++l) {
+    const LinearLayer& layer = network.architecture().layers()[l];
+    if (layer.activation != Activation::Relu) continue;
+    for (std::size_t o = 0; o < layer.outputs; ++o) {
+      const double bias = static_cast<double>(network.bias(l)[o]);
+      double squares = bias * bias;
+      for (std::size_t i = 0; i < layer.inputs; ++i) {
+        const double term = static_cast<double>(network.weight(l)[o * layer.inputs + i]) * states[l].input[i];
+        squares += term * term;
+      }
+      const double width = kCornerWidth * std::sqrt(squares * static_cast<double>(layer.inputs + 1));
+      if (std::abs(states[l].sum[o]) < width) return true;
+    }
+  }
+  return false;
+}
+
+bool targets_fit(const Dataset& data, Likelihood likelihood, std::size_t outputs) {
+  if (likelihood == Likelihood::Categorical) return data.target_kind() == TargetKind::Labels;
+  return data.target_width() == outputs;
+}
+
+void require_class(const CheckSamples& samples, std::size_t outputs, std::size_t sample, const std::string& name) {
+  const float label = samples.targets.back();
+  if (label >= 0 && label < static_cast<float>(outputs)) return;
+  throw DataError(name + ": sample " + std::to_string(sample) + ": label " +
+                  std::to_string(static_cast<std::int64_t>(label)) + " is not one of the model's " +
+                  std::to_string(outputs) + " classes");
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> CheckSamples::as_dataset(const std::string& name) const {
+  std::vector<std::int32_t> labels;
+  std::vector<float> values;
+  if (kind == TargetKind::Labels)
+    for (const float target : targets) labels.push_back(static_cast<std::int32_t>(target));
+  if (kind == TargetKind::Values) values = targets;
+  return make_dataset(inputs, features, std::move(labels), std::move(values),
+                      kind == TargetKind::Values ? target_width : 0, name);
+}
+
+CheckSamples read_check_samples(const Network& network, Dataset& data, const CheckOptions& options) {
+  const Architecture& architecture = network.architecture();
+  CheckSamples samples;
+  samples.features = data.features();
+  if (samples.features != architecture.inputs())
+    throw ArgumentError(data.name() + " has " + std::to_string(samples.features) +
+                        " features per sample but the model takes " + std::to_string(architecture.inputs()));
+  if (targets_fit(data, options.likelihood, architecture.outputs())) {
+    samples.kind = data.target_kind();
+    samples.target_width = data.target_width();
+  }
+  const std::size_t chosen = std::min(options.samples, data.size());
+  if (chosen == 0) throw ArgumentError("a check needs at least one sample");
+  std::vector<float> input(samples.features), target(samples.target_width);
+  for (std::size_t c = 0; c < chosen; ++c) {
+    // c * size / chosen without overflow.
+    const std::size_t n = c * (data.size() / chosen) + c * (data.size() % chosen) / chosen;
+    data.read_inputs(n, {input.data(), 1, input.size()});
+    if (at_corner(network, input.data())) {
+      ++samples.at_corners;
+      continue;
+    }
+    samples.inputs.insert(samples.inputs.end(), input.begin(), input.end());
+    ++samples.count;
+    if (samples.kind == TargetKind::None) continue;
+    data.read_targets(n, {target.data(), 1, target.size()});
+    samples.targets.insert(samples.targets.end(), target.begin(), target.end());
+    if (options.likelihood == Likelihood::Categorical)
+      require_class(samples, architecture.outputs(), n, data.name());
+  }
+  if (samples.count == 0)
+    throw DataError(data.name() + ": each of the " + std::to_string(chosen) +
+                    " samples lies at the corner of a ReLU; check more of them");
+  return samples;
+}
+
+}  // namespace fisherdiag
