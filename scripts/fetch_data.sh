@@ -12,6 +12,8 @@ cd "$(dirname "$0")/.."
 package_folder=/usr/share/datasets/fashion-mnist
 files=(train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
 
+# shellcheck disable=SC2034  # the four arrays below are used by name
+{
 # Published MD5 sums of the .gz files, in the order of `files`.
 fashion_sums=(8d4fb7e6c68d591d4c3dfef9ec88bf0d 25c81989df183df01b3e8a0aad5dffbe
               bef4ecab320f06d8554ea6380940ec79 bb300cfdad3c16e7a12a480ee83cd310)
@@ -20,6 +22,7 @@ mnist_sums=(f68b3c2dcbeaaa9fbdd348bbdeb94873 d53e105ee54ea40749a09fcbcd1e9432
 fashion_urls=(http://fashion-mnist.s3-website.eu-central-1.amazonaws.com
               https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion)
 mnist_urls=(https://ossci-datasets.s3.amazonaws.com/mnist https://storage.googleapis.com/cvdf-datasets/mnist)
+}
 
 complete() {  # FOLDER: true if all four files are in it, plain or compressed
   local file

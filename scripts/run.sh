@@ -120,7 +120,21 @@ measure_sampling_error() {
   done
 }
 
-# One process per model: peak memory is a process's largest so far.
+# The tool's own memory, from a process that does nothing else: one full block of samples, as it holds at any time.
+measure_memory() {
+  local model estimator
+  say "measuring memory"
+  for model in 784-32-10 784-256-256-10 784-400-400-10 784-1024-1024-10 784-4096-4096-10; do
+    "$tool" train --arch "mlp:$model" --data synthetic:128 --epochs 1 -o "$run/fisher/random.safetensors" --quiet \
+      > /dev/null 2> "$run/log/random.log" || fail "training mlp:$model failed: $(tail -n 1 "$run/log/random.log")"
+    for estimator in empirical exact; do
+      [ "$mode-$model-$estimator" = quick-784-4096-4096-10-exact ] && continue
+      measure "memory-$model-$estimator" "$tool" compute --arch "mlp:$model" \
+        --weights "$run/fisher/random.safetensors" --data synthetic:4096 --estimator "$estimator" --json
+    done
+  done
+}
+
 benchmark_passes() {
   local all="$1" model variants
   for model in 784-32-10 784-256-256-10 784-400-400-10 784-1024-1024-10 784-4096-4096-10; do
@@ -128,17 +142,10 @@ benchmark_passes() {
     case "$mode-$model" in
       quick-784-4096-4096-10) variants="empirical/threads:(1|$all)" ;;
       quick-784-400-400-10) variants="(empirical|exact)/threads:(1|$all)" ;;
-      quick-*) variants="((empirical|exact)/threads:(1|$all)|(mc|sketch|predicted|batched)/threads:1)" ;;
-      full-*) variants="(empirical|exact|mc|sketch|predicted|batched)/threads:[0-9]+" ;;
+      quick-*) variants="((empirical|exact)/threads:$all|[a-z]+/threads:1)" ;;
+      full-*) variants="[a-z]+/threads:[0-9]+" ;;
     esac
     measure_benchmarks "bench-fisher-$model" "^fisher/mlp-$model/$variants(/|\$)"
-    case "$mode-$model" in
-      quick-784-32-10 | quick-784-400-400-10 | quick-784-4096-4096-10) continue ;;
-      quick-*) variants="threads:1" ;;
-      full-*) variants="threads:[0-9]+" ;;
-    esac
-    measure_benchmarks "bench-loop-$model" "^fisher/mlp-$model/loop/$variants(/|\$)"
-    measure_benchmarks "bench-materialized-$model" "^fisher/mlp-$model/materialized/$variants(/|\$)"
   done
   say "benchmarking exact against the number of classes"
   measure_benchmarks bench-classes "^fisher/mlp-784-256-256-(2|100|1000)/(empirical|exact)/threads:1(/|\$)"
@@ -172,9 +179,10 @@ rm -rf "$run"
 mkdir -p "$run/runs" "$run/log" "$run/fisher"
 choose_data
 if [ "$mode" = full ]; then
-  repetitions=5 min_time=0.5 seeds=5 error_data="$train_data"
+  repetitions=5 min_time=0.5 seeds=5 error_data="$train_data" kernel_shapes='[^/]+'
 else
   repetitions=3 min_time=0.1 seeds=3 error_data="$test_data"
+  kernel_shapes='(1024x1024x1024|512x784x256|64x256x256|512x784|4096x10|269322|20037642)'
 fi
 write_about
 
@@ -187,11 +195,12 @@ print(*(isa for isa in machine["isas"] if isa != machine["isa"]))' "$run/runs/ma
 train
 compute_every_estimator
 measure_sampling_error
+measure_memory
 benchmark_passes "$threads"
 say "benchmarking the EWC penalty in training steps"
 measure_benchmarks bench-step "^step/.*/threads:1(/|\$)"
 say "benchmarking kernels"
-measure_benchmarks bench-kernel "^kernel/.*/threads:1(/|\$)"
+measure_benchmarks bench-kernel "^kernel/.*/$kernel_shapes/isa:.*/threads:1(/|\$)"
 benchmark_isa_levels "$other_isas"
 
 say "writing the report"

@@ -1,7 +1,7 @@
 """Figures of how passes and kernels use the machine: threads, instruction sets, roofline."""
 
 from . import style, text
-from .results import ISAS
+from .results import ESTIMATORS, ISAS, parameters_of
 
 
 def speedups(results, estimator):
@@ -91,14 +91,46 @@ def _bars(axes, table, counter, scale, name=str):
     axes.grid(axis="x", visible=False)
 
 
+def _product(n, i, o):
+    return 2 * n * i * o / (4 * (n * i + i * o + n * o))
+
+
+def _accumulation(n, i, o):
+    return 2 * n * i * o / (4 * (n * i + n * o) + 16 * i * o)  # F is read and written in double
+
+
+# flop per byte of N x I x O products if every operand moves once, and of sweeps over P parameters (kernels/*.hpp):
+# penalty: difference, two products, gradient, value; adam_step: two moments, their corrections, the step.
+PRODUCT_INTENSITY = {"gemm": _product, "gemm-openblas": _product, "squared_outer": _accumulation,
+                     "gram_squared": _accumulation}
+SWEEP_INTENSITY = {"penalty": 6 / 20, "adam_step": 14 / 28}
+CHAIN = 512  # samples between two additions to F (kernels/outer.hpp)
+
+
+def intensity_of(series):
+    """flop per byte that must move at least; None where it is not known."""
+    family, subject, variant = series.segments[:3]
+    if family == "kernel" and subject in SWEEP_INTENSITY:
+        return SWEEP_INTENSITY[subject]
+    sizes = [int(size) for size in variant.split("x")] if variant.replace("x", "").isdigit() else []
+    if family == "kernel" and subject in PRODUCT_INTENSITY and len(sizes) == 3:
+        return PRODUCT_INTENSITY[subject](*sizes)
+    flops, samples = series.median("flops"), series.median("samples_per_second")
+    if family == "fisher" and variant in ESTIMATORS and parameters_of(subject) and flops and samples:
+        return flops / samples / (4 * int(subject.split("-")[1]) + 16 * parameters_of(subject) / CHAIN)
+    return None
+
+
 def roofline_points(results):
-    """[(label, group, flop per byte, flop/s)] of one-thread kernels and passes that count both."""
+    """[(label, group, flop per byte, flop/s)] of one-thread kernels and passes."""
     default = results.context.get("isa")
     points = []
     for series in results.series.values():
-        flops, moved = series.median("flops"), series.median("bytes_per_second")
-        if flops and moved and series.threads == 1 and series.tag("isa") in (None, default):
-            points.append(("/".join(series.segments[1:]), series.segments[0], flops / moved, flops))
+        intensity = intensity_of(series) if len(series.segments) == 3 else None
+        flops = series.median("flops") or (series.median("bytes_per_second") or 0) * (intensity or 0)
+        if flops and intensity and series.threads == 1 and series.tag("isa") in (None, default):
+            group = f"{series.segments[2]} pass" if series.segments[0] == "fisher" else series.segments[1]
+            points.append(("/".join(series.segments[1:]), group, intensity, flops))
     return points
 
 
@@ -115,18 +147,13 @@ def roofline(results):
                   textcoords="offset points", xytext=(0, 6), fontsize=9)
     axes.annotate(f"memory: {bandwidth / 1e9:.0f} GB/s", (low * 1.2, low * 1.2 * bandwidth / 1e9),
                   textcoords="offset points", xytext=(8, -4), fontsize=9)
-    names = sorted({_group(point) for point in points})
-    for index, name in enumerate(names):
-        own = [point for point in points if _group(point) == name]
+    points = [point for point in points if point[1] not in ("mc pass", "sketch pass", "predicted pass", "batched pass")]
+    for index, name in enumerate(dict.fromkeys(point[1] for point in points)):
+        own = [point for point in points if point[1] == name]
         axes.plot([point[2] for point in own], [point[3] / 1e9 for point in own], linestyle="none", label=name,
                   marker=style.MARKERS[index % len(style.MARKERS)], color=style.SEQUENCE[index % len(style.SEQUENCE)],
                   alpha=0.85)
-    axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity, flop per byte moved", ylabel="GFLOP/s",
+    axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity, flop per byte that must move", ylabel="GFLOP/s",
              title="Roofline")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return fig
-
-
-def _group(point):
-    label, family = point[0], point[1]
-    return label.split("/")[0] if family == "kernel" else f"{family} passes" if family == "fisher" else f"{family}s"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from . import plots_cost, plots_machine, plots_values, text
-from .results import BASELINES, ESTIMATORS, ISAS
+from .results import BASELINES, ESTIMATORS, ISAS, parameters_of
 
 
 @dataclass
@@ -87,13 +87,14 @@ def cost(results):
     section.add_table(["samples/s, 1 thread"] + [text.model(model) for model in models],
                       [[variant] + [_rate(results.fisher(model, variant)) for model in models]
                        for variant in ESTIMATORS + BASELINES if any(results.fisher(model, variant) for model in models)])
-    section.add_table(["empirical pass, 1 thread", "samples/s", "GFLOP/s", "% of peak", "peak memory"],
-                      [[text.model(model)] + [row[i] for i in (2, 4, 5, 6)] for model in models
-                       if results.fisher(model, "empirical") for row in [_pass_row(results, model, "empirical", 1)]])
+    section.add_table(["1 thread", "estimator", "samples/s", "GFLOP/s", "% of peak", "peak memory", "bytes/parameter"],
+                      [row[:3] + row[4:] + _memory(results, model, estimator) for model in models
+                       for estimator in ("empirical", "exact") if results.fisher(model, estimator)
+                       for row in [_pass_row(results, model, estimator, 1)]], labels=2)
     for threads in counts:
         rows = [_pass_row(results, model, variant, threads) for model in results.models("fisher")
                 for variant in ESTIMATORS + BASELINES if results.fisher(model, variant, threads)]
-        section.add_table(["model", "estimator", "samples/s", "± spread", "GFLOP/s", "% of peak", "peak memory"], rows,
+        section.add_table(["model", "estimator", "samples/s", "± spread", "GFLOP/s", "% of peak"], rows,
                           labels=2, caption=f"Every pass, {threads} thread{'s' * (threads > 1)}", folded=True)
     section.add_table(["estimator", "samples", "seconds", "samples/s", "GFLOP/s", "peak memory"], _real_rows(results),
                       caption=f"The whole job on the trained network, {results.all_threads()} threads, "
@@ -102,7 +103,8 @@ def cost(results):
         "<code>loop</code> and <code>materialized</code> are what most public code does: one sample at a time, and "
         "every per-sample gradient stored before squaring. Floating-point operations are the needed ones (multiply "
         "and add count one each), so a method that does more work gains nothing by it. Bars and ± show the lowest and "
-        "highest of the repetitions around their median.")
+        "highest of the repetitions around their median. Peak memory is that of a whole <code>fisherdiag compute</code> "
+        "process, program and libraries included; it does not grow with the number of samples.")
     return section.finished("no fisher/… benchmark")
 
 
@@ -116,8 +118,13 @@ def _pass_row(results, model, variant, threads):
     return [text.model(model), variant, text.or_dash(rate, text.si),
             "–" if not rate else text.percent((spread[1] - spread[0]) / 2 / rate, 1),
             text.or_dash(series.median("flops"), lambda value: f"{value / 1e9:.1f}"),
-            text.or_dash(series.median("peak_fraction"), text.percent),
-            text.or_dash(series.median("peak_rss_bytes"), text.memory)]
+            text.or_dash(series.median("peak_fraction"), text.percent)]
+
+
+def _memory(results, model, estimator):
+    """Of a process of the tool's own: the benchmark's holds its data and the bandwidth probe's arrays too."""
+    peak = results.runs.get(f"memory-{text.model(model)}-{estimator}", {}).get("peak_rss_bytes")
+    return [text.or_dash(peak, text.memory), text.or_dash(peak, lambda value: f"{value / parameters_of(model):.1f}")]
 
 
 def _real_rows(results):
@@ -243,9 +250,11 @@ def roofline(results):
     section.add_figure("roofline", plots_machine.roofline(results), "Arithmetic rate against arithmetic intensity under "
                        "the machine's two ceilings")
     if section.figures:
-        section.paragraphs.append("Each point is one benchmark on one thread. Left of the ridge memory sets the limit, "
+        section.paragraphs.append("Each point is one benchmark on one thread. The byte counts are lower "
+                                  "bounds: every operand moves once, and a pass reads its samples and adds to F once per 512 "
+                                  "of them. Left of the ridge memory sets the limit, "
                                   "right of it the multiply-add units do; the distance to the line is what is left to gain.")
-    return section.finished("peak, bandwidth or byte counters are missing")
+    return section.finished("the measured peak and bandwidth, or the benchmarks, are missing")
 
 
 def commands(results):

@@ -25,6 +25,7 @@ Json to_json(const CheckVerbOptions& options, const CheckReport& report, const C
   json["estimator"] = options.estimator.estimator;
   json["likelihood"] = options.model.likelihood;
   json["samples"] = report.samples;
+  json["samples_at_corners"] = report.samples_at_corners;
   json["threads"] = context.threads();
   json["isa"] = isa_name(context.isa());
   json["fisher_tolerance"] = kFisherTolerance;
@@ -48,10 +49,12 @@ std::string to_text(const CheckVerbOptions& options, const CheckReport& report) 
     rows.push_back({tensor.name, number(tensor.fisher_error), number(tensor.gradient_error),
                     std::to_string(tensor.differences), std::to_string(tensor.kinks),
                     verdict(tensor.passed ? "pass" : "FAIL", tensor.passed)});
-  return table(rows) + "\n" + verdict(report.passed ? "passed" : "FAILED", report.passed) + ": " +
-         options.estimator.estimator + " on " + std::to_string(report.samples) +
-         " samples; fisher error is against a float64 reference (at most " + number(kFisherTolerance) +
-         "), gradient error against finite differences (at most " + number(kGradientTolerance) + ")\n";
+  std::string text = table(rows) + "\n" + verdict(report.passed ? "passed" : "FAILED", report.passed) + ": " +
+                     options.estimator.estimator + " on " + std::to_string(report.samples) + " samples";
+  if (report.samples_at_corners)
+    text += " (" + std::to_string(report.samples_at_corners) + " more left out: at the corner of a ReLU)";
+  return text + "\nfisher error: against a float64 reference, at most " + number(kFisherTolerance) +
+         "; gradient error: against finite differences, at most " + number(kGradientTolerance) + "\n";
 }
 
 int check(const CheckVerbOptions& options) {
@@ -65,11 +68,12 @@ int check(const CheckVerbOptions& options) {
   request.estimator = options.estimator.parsed();
   request.likelihood = options.model.parsed_likelihood();
   request.samples = options.samples;
-  const CheckReport report = [&] {
+  CheckReport report;
+  with_data_named(options.model.data, options.model.labels, [&] {
     Progress progress("checking", "steps", options.common.quiet);
     request.progress = [&](std::size_t done, std::size_t total) { return progress.update(done, total); };
-    return check_fisher(network, *data, request, context);
-  }();
+    report = check_fisher(network, *data, request, context);
+  });
   if (options.common.json)
     print_json(to_json(options, report, context));
   else

@@ -113,19 +113,20 @@ int compute(const ComputeOptions& options) {
                describe(context, options.common));
 
   FisherStatistics statistics;
-  const FisherDiagonal fisher = [&] {
+  std::optional<FisherDiagonal> fisher;
+  with_data_named(options.model.data, options.model.labels, [&] {
     Progress progress("computing", "samples", options.common.quiet);
     fisher_request.progress = [&](std::size_t done, std::size_t total) {
       return progress.update(done, total);
     };
-    return compute_fisher(network, *data, fisher_request, context, &statistics);
-  }();
+    fisher = compute_fisher(network, *data, fisher_request, context, &statistics);
+  });
   throw_if_interrupted();
-  if (!options.output.empty()) fisher.save(options.output);
+  if (!options.output.empty()) fisher->save(options.output);
   if (options.common.json)
-    print_json(to_json(options, fisher, statistics, context));
+    print_json(to_json(options, *fisher, statistics, context));
   else
-    print(to_text(options, fisher, statistics));
+    print(to_text(options, *fisher, statistics));
   return kDone;
 }
 

@@ -127,7 +127,10 @@ void add_estimator_options(CLI::App& verb, EstimatorOptions& options) {
       ->check(whole_number(1, kMostPerSample))
       ->type_name("S")
       ->capture_default_str();
-  verb.add_option("--seed", options.seed, "Key of every random draw")->type_name("N")->capture_default_str();
+  verb.add_option("--seed", options.seed, "Key of every random draw")
+      ->check(whole_number(0, kMostSeed))
+      ->type_name("N")
+      ->capture_default_str();
   verb.add_option("--batch-size", options.batch_size, "Samples whose gradients batched adds before squaring")
       ->check(whole_number(1, kMostPerSample))
       ->type_name("B")
@@ -150,6 +153,17 @@ std::unique_ptr<Dataset> open_data(const std::string& data, const std::optional<
   return as_usage(named, [&] {
     return open_dataset(data, labels, {architecture.inputs(), architecture.outputs()});
   });
+}
+
+void with_data_named(const std::string& data, const std::optional<std::string>& labels,
+                     const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const DataError& error) {
+    const std::string sentence = error.what();
+    if (!sentence.starts_with("sample ")) throw;
+    throw DataError(data + (labels ? " with labels " + *labels : "") + ": " + sentence);
+  }
 }
 
 void check_output(const std::string& output, const std::vector<std::string>& inputs) {

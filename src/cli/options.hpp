@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,6 +67,7 @@ void add_estimator_options(CLI::App& verb, EstimatorOptions& options);
 /// counted.
 inline constexpr std::size_t kMostPerSample = std::size_t{1} << 20;
 inline constexpr std::size_t kMostCount = std::size_t{1} << 48;
+inline constexpr std::size_t kMostSeed = std::numeric_limits<std::size_t>::max();
 
 /// Validators that --help does not spell out again.
 CLI::Validator one_of(const std::vector<std::string>& names);
@@ -77,6 +79,11 @@ Network load_network(const ModelOptions& options);
 /// open_dataset; a malformed `synthetic:` or `fashion-mnist:` is a UsageError.
 std::unique_ptr<Dataset> open_data(const std::string& data, const std::optional<std::string>& labels,
                                    const Architecture& architecture);
+
+/// Runs `action`; a DataError about a sample that does not say whose it is gets the names of data and labels
+/// put before it.
+void with_data_named(const std::string& data, const std::optional<std::string>& labels,
+                     const std::function<void()>& action);
 
 /// Checks, before any work, that `output` can be written and is none of `inputs`. Throws IoError, UsageError.
 void check_output(const std::string& output, const std::vector<std::string>& inputs);

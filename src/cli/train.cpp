@@ -138,9 +138,14 @@ int train_network(const TrainVerbOptions& options) {
     print_note(architecture.summary() + ", " + grouped(data->size()) + " samples, " +
                describe(context, options.common));
 
-  const TrainResult result = run_training(options, network, *data, context);
+  TrainResult result;
+  with_data_named(options.data, options.labels,
+                  [&] { result = run_training(options, network, *data, context); });
   std::optional<Evaluation> test;
-  if (test_data) test = evaluate(network, *test_data, *likelihood_from_name(options.likelihood), context);
+  if (test_data)
+    with_data_named(options.test_data, options.test_labels, [&] {
+      test = evaluate(network, *test_data, *likelihood_from_name(options.likelihood), context);
+    });
   throw_if_interrupted();
   if (!options.output.empty()) network.save(options.output, metadata(options));
   if (options.common.json)
@@ -195,6 +200,7 @@ Run add_train(CLI::App& verb) {
       ->type_name("R");
   verb.add_option("--momentum", options->momentum, "Of sgd")->type_name("M")->capture_default_str();
   verb.add_option("--seed", options->seed, "Of the first parameters and the order of samples")
+      ->check(whole_number(0, kMostSeed))
       ->type_name("N")
       ->capture_default_str();
   verb.add_option("-o,--output", options->output,

@@ -63,7 +63,7 @@ TEST_CASE("synthetic: a sample depends on its number alone", "[synthetic]") {
   REQUIRE(inputs_of(*large, (std::size_t{1} << 40) - 1, 1) != inputs_of(*large, 0, 1));
 }
 
-TEST_CASE("synthetic: values in [0, 1], about half zero, classes balanced", "[synthetic]") {
+TEST_CASE("synthetic: values from 0 to 1, about half zero, classes balanced", "[synthetic]") {
   constexpr std::size_t kSamples = 5000;
   const auto data = io::make_synthetic(kSamples, kShape, "s");
   REQUIRE(data->target_kind() == TargetKind::Labels);

@@ -53,11 +53,11 @@ def benchmarks():
         for variant, cost in (("empirical", 1.0), ("exact", 1 + 0.06 * (classes - 2))):
             fishers += fisher(f"mlp-784-256-256-{classes}", 267000 + 257 * classes, variant, 1, cost)
     for isa, speed in {**ISA_SPEED, "avx512": 1.0}.items():
-        for kernel, flops, intensity in (("gemm", 9e10, 30), ("squared_outer", 1e11, 60), ("softmax", 6e9, 1.2),
-                                         ("penalty_gradient", 4.5e9, 0.2)):
-            for shape in ("64x64", "512x784"):
+        for kernel, flops, intensity in (("gemm", 9e10, 30), ("squared_outer", 1e11, 60), ("softmax", 6e9, 1.2)):
+            for shape in ("64x256x256", "512x784x256"):
                 kernels += entries(f"kernel/{kernel}/{shape}/isa:{isa}/threads:1", 0.01, flops=flops * 0.01 * speed,
                                    bytes_per_second=flops * 0.01 * speed / intensity, fixed_peak_fraction=0.9)
+        kernels += entries(f"kernel/penalty/269322/isa:{isa}/threads:1", 3e-4, bytes_per_second=20 * 269322)
     return {"fisher": fishers, "step": steps, "kernel": kernels}
 
 
@@ -83,6 +83,8 @@ def runs():
     result["diff-sketch-1"] = difference(1.0, 0.999, 0.999, 0.02)
     result["diff-predicted"] = difference(0.2, 0.6, 0.9, 0.9)
     result["diff-batched"] = difference(0.01, 0.7, 0.92, 0.99)
+    for model, parameters in SIZES.items():
+        result[f"memory-{model.removeprefix('mlp-')}-empirical"] = {"peak_rss_bytes": 3e7 + 16 * parameters}
     result["error-exact"] = {"seconds": 0.33}
     for kind, error in (("mc", 0.3), ("sketch", 0.06)):
         for draws in (1, 2, 4, 8, 16, 32, 64):

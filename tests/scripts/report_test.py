@@ -109,7 +109,13 @@ class Content(WithFakeRun):
 
     def test_roofline_leaves_out_forced_instruction_sets(self):
         labels = [point[0] for point in plots_machine.roofline_points(self.measured)]
-        self.assertEqual(labels.count("gemm/64x64"), 1)
+        self.assertEqual(labels.count("gemm/512x784x256"), 1)
+
+    def test_arithmetic_intensity(self):
+        intensity = {point[0]: point[2] for point in plots_machine.roofline_points(self.measured)}
+        # 2·512·784·256 flop over three matrices of floats, each moved once
+        self.assertAlmostEqual(intensity["gemm/512x784x256"], 205520896 / (4 * (401408 + 200704 + 131072)))
+        self.assertEqual(intensity["penalty/269322"], 0.3)
 
     def test_an_empty_run_says_what_is_missing_in_every_section(self):
         for section in sections.all_sections(results.Results()):

@@ -1,4 +1,5 @@
-// The text of an expected error, for checks on parts of it (Catch2's own matchers differ between its versions).
+// The text of an expected error, for checks on parts of it (Catch2's own matchers differ between its
+// versions).
 #pragma once
 
 #include <string>

@@ -12,7 +12,8 @@ namespace detail {
 /// Zeroed memory aligned to 64 bytes (to 2 MiB, in huge pages where the system has them, from 4 MiB on).
 /// Throws std::bad_alloc.
 void* aligned_allocate(std::size_t bytes);
-void aligned_free(void* pointer) noexcept;
+/// `bytes` as it was allocated with.
+void aligned_free(void* pointer, std::size_t bytes) noexcept;
 }  // namespace detail
 
 /// A fixed-size array of trivial elements, zero on construction, aligned to 64 bytes. Move-only.
@@ -31,7 +32,7 @@ class AlignedBuffer {
     std::swap(size_, other.size_);
     return *this;
   }
-  ~AlignedBuffer() { detail::aligned_free(data_); }
+  ~AlignedBuffer() { detail::aligned_free(data_, size_ * sizeof(T)); }
 
   T* data() { return data_; }
   const T* data() const { return data_; }

@@ -89,8 +89,8 @@ class SeedsOfSample {
 };
 
 /// sum_n sum_k (J_n^T s_nk)^2, one sample and one seed at a time.
-std::vector<double> reference_sum(const Network& network, const CheckSamples& samples, const CheckOptions& options,
-                                  const Context& context, Work& work) {
+std::vector<double> reference_sum(const Network& network, const CheckSamples& samples,
+                                  const CheckOptions& options, const Context& context, Work& work) {
   const Architecture& architecture = network.architecture();
   SeedsOfSample seeds_of(architecture, options, context);
   std::vector<double> sum(architecture.parameter_count());

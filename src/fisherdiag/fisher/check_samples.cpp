@@ -12,7 +12,8 @@ namespace fisherdiag {
 
 namespace {
 
-/// Rounding of a float sum of I terms of root sum square s is about 2^-24 s sqrt(I); three times that is a corner.
+/// Rounding of a float sum of I terms of root sum square s is about 2^-24 s sqrt(I); three times that is a
+/// corner.
 constexpr double kCornerWidth = 2e-7;
 
 /// True if float and double may disagree on the sign of a ReLU's input.
@@ -40,10 +41,10 @@ bool targets_fit(const Dataset& data, Likelihood likelihood, std::size_t outputs
   return data.target_width() == outputs;
 }
 
-void require_class(const CheckSamples& samples, std::size_t outputs, std::size_t sample, const std::string& name) {
+void require_class(const CheckSamples& samples, std::size_t outputs, std::size_t sample) {
   const float label = samples.targets.back();
   if (label >= 0 && label < static_cast<float>(outputs)) return;
-  throw DataError(name + ": sample " + std::to_string(sample) + ": label " +
+  throw DataError("sample " + std::to_string(sample) + ": label " +
                   std::to_string(static_cast<std::int64_t>(label)) + " is not one of the model's " +
                   std::to_string(outputs) + " classes");
 }
@@ -87,8 +88,7 @@ CheckSamples read_check_samples(const Network& network, Dataset& data, const Che
     if (samples.kind == TargetKind::None) continue;
     data.read_targets(n, {target.data(), 1, target.size()});
     samples.targets.insert(samples.targets.end(), target.begin(), target.end());
-    if (options.likelihood == Likelihood::Categorical)
-      require_class(samples, architecture.outputs(), n, data.name());
+    if (options.likelihood == Likelihood::Categorical) require_class(samples, architecture.outputs(), n);
   }
   if (samples.count == 0)
     throw DataError(data.name() + ": each of the " + std::to_string(chosen) +

@@ -20,13 +20,15 @@ struct CheckSamples {
   std::vector<float> targets;  // [count, target_width]
 
   const float* input(std::size_t n) const { return inputs.data() + n * features; }
-  const float* target(std::size_t n) const { return targets.empty() ? nullptr : targets.data() + n * target_width; }
+  const float* target(std::size_t n) const {
+    return targets.empty() ? nullptr : targets.data() + n * target_width;
+  }
   std::unique_ptr<Dataset> as_dataset(const std::string& name) const;
 };
 
 /// Reads options.samples samples spread evenly over `data`, which must fit the network.
-/// Errors: ArgumentError (features differ, no samples, targets the estimator needs are missing), DataError (a label
-/// outside the classes, no sample left), and what reading throws.
+/// Errors: ArgumentError (features differ, no samples, targets the estimator needs are missing), DataError (a
+/// label outside the classes, no sample left), and what reading throws.
 CheckSamples read_check_samples(const Network& network, Dataset& data, const CheckOptions& options);
 
 }  // namespace fisherdiag

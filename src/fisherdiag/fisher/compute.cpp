@@ -44,6 +44,14 @@ void check_request(const Network& network, const Dataset& data, const FisherOpti
                         " per sample, which " + data.name() + " does not give");
 }
 
+/// A weight that is not finite may hide behind an inactive unit, so the outputs alone do not tell.
+void require_finite_weights(const Network& network) {
+  for (const ParameterTensor& tensor : network.architecture().parameters())
+    for (std::size_t i = 0; i < tensor.size; ++i)
+      if (!std::isfinite(network.parameters()[tensor.offset + i]))
+        throw DataError("element " + std::to_string(i) + " of parameter '" + tensor.name + "' is not finite");
+}
+
 /// A multiple of the chain: as large as helps, as small as the memory bound asks.
 std::size_t choose_block_rows(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
                               const Context& context) {
@@ -91,6 +99,7 @@ double norm_factor(const FisherOptions& options, std::size_t samples) {
 FisherDiagonal compute_fisher(const Network& network, Dataset& data, const FisherOptions& options,
                               const Context& context, FisherStatistics* statistics) {
   check_request(network, data, options);
+  require_finite_weights(network);
   const Architecture& architecture = network.architecture();
   std::vector<std::uint64_t> subset;
   if (options.max_samples && *options.max_samples < data.size())

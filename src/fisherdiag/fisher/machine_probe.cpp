@@ -14,7 +14,7 @@ namespace fisherdiag {
 namespace {
 
 constexpr double kRunSeconds = 0.02;
-constexpr int kRuns = 7;
+constexpr int kRuns = 12;
 constexpr int kSweeps = 5;
 constexpr std::size_t kSmallestArray = std::size_t{64} << 20;
 constexpr std::size_t kLargestArray = std::size_t{256} << 20;

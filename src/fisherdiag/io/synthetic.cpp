@@ -1,6 +1,7 @@
 #include "fisherdiag/io/synthetic.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <new>
 #include <utility>
@@ -17,18 +18,8 @@ namespace {
 
 constexpr std::uint64_t kSeed = 0x464953484552;  // "FISHER"
 constexpr double kMostBlend = 0.55;
-constexpr float kNoise = 0.25f;      // standard deviation
-constexpr float kThreshold = 0.25f;  // with this noise, about half of a sample's features end at zero
-
-/// Nearly normal with mean 0 and deviation 1 from one random word: the sum of its four bytes, whose mean is
-/// 510 and whose variance is 4 (256^2 - 1) / 12. One multiply where Box-Muller needs a logarithm and a
-/// cosine.
-float cheap_normal(std::uint32_t word) {
-  constexpr float kMean = 510.0f, kDeviation = 147.8f;
-  const std::uint32_t pairs = (word & 0x00FF00FFu) + ((word >> 8) & 0x00FF00FFu);
-  const auto sum = static_cast<float>((pairs & 0xFFFFu) + (pairs >> 16));
-  return (sum - kMean) * (1.0f / kDeviation);
-}
+constexpr float kNoiseWidth = 0.866f;  // of the uniform noise: its standard deviation is 1/4
+constexpr float kThreshold = 0.25f;    // with this noise, about half of a sample's features end at zero
 
 /// The class of a sample, the class blended in, how much of it, and the stream its noise comes from.
 struct Draw {
@@ -71,15 +62,30 @@ class SyntheticInputs final : public RowSource {
       Draw draw(first + r, shape_.classes);
       const float* own = prototypes_.data() + draw.label * shape_.features;
       const float* other = prototypes_.data() + draw.other * shape_.features;
-      float* row = out.row(r);
-      for (std::size_t i = 0; i < shape_.features; ++i) {
-        const float blended = (1.0f - draw.blend) * own[i] + draw.blend * other[i];
-        row[i] = std::clamp(blended + kNoise * cheap_normal(draw.stream.next_u32()) - kThreshold, 0.0f, 1.0f);
-      }
+      fill(draw, own, other, out.row(r));
     }
   }
 
  private:
+  /// One byte of noise per feature: a random word serves four, and generating keeps up with reading a file.
+  void fill(Draw& draw, const float* own, const float* other, float* row) const {
+    constexpr float kOffset = kNoiseWidth / 2 + kThreshold;
+    std::array<std::uint8_t, 256> noise;
+    for (std::size_t start = 0; start < shape_.features; start += noise.size()) {
+      const std::size_t count = std::min(noise.size(), shape_.features - start);
+      for (std::size_t i = 0; i < count; i += 4) {
+        const std::uint32_t word = draw.stream.next_u32();
+        for (std::size_t k = 0; k < 4; ++k) noise[i + k] = static_cast<std::uint8_t>(word >> (8 * k));
+      }
+      for (std::size_t i = 0; i < count; ++i) {
+        const float blended = (1.0f - draw.blend) * own[start + i] + draw.blend * other[start + i];
+        const float value = blended + static_cast<float>(noise[i]) * (kNoiseWidth / 255.0f) - kOffset;
+        const float positive = value > 0.0f ? value : 0.0f;
+        row[start + i] = positive < 1.0f ? positive : 1.0f;
+      }
+    }
+  }
+
   std::size_t samples_;
   SyntheticShape shape_;
   std::string name_;

@@ -5,24 +5,41 @@ namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
 namespace {
 
-/// The chains of one tile, kept between depth blocks: row-major, Cols * kLanes to a row.
-template <int Rows, int Cols>
+/// Asks for part of one row of the target while the tile is still being summed.
+template <class T>
+struct Prefetch {
+  const T* target = nullptr;  // nullptr: nothing to ask for
+  std::size_t stride = 0, columns = 0;
+  FISHERDIAG_INLINE void row(int r) const {
+    for (std::size_t i = 0; i < columns; i += 64 / sizeof(T)) __builtin_prefetch(target + r * stride + i, 1);
+  }
+};
+
+/// Adds n products to the chains of one tile, which are kept between depth blocks: row-major, Cols * kLanes to a row.
+/// The target's rows are asked for one by one on the way: all at once they would hold up the loads of the products.
+template <int Rows, int Cols, class T>
 FISHERDIAG_INLINE void add_products(const float* left, const float* right, std::size_t right_stride, std::size_t n,
-                                    bool first, float* chains) {
+                                    bool first, float* chains, const Prefetch<T>& prefetch) {
   Vec acc[Rows][Cols];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
     for (int c = 0; c < Cols; ++c) acc[r][c] = first ? Vec(0.f) : load_aligned(chains + (r * Cols + c) * kLanes);
-  for (std::size_t k = 0; k < n; ++k) {
-    Vec b[Cols];
+  const std::size_t part = prefetch.target ? n / Rows : n;
+  std::size_t k = 0;
+  for (int turn = 0; k < n; ++turn) {
+    if (prefetch.target && turn < Rows) prefetch.row(turn);
+    const std::size_t end = turn + 1 < Rows && part ? k + part : n;
+    for (; k < end; ++k) {
+      Vec b[Cols];
 #pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) b[c] = load_aligned(right + c * right_stride + k * kLanes);
+      for (int c = 0; c < Cols; ++c) b[c] = load_aligned(right + c * right_stride + k * kLanes);
 #pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) {
-      const Vec a(left[k * kLanes + r]);
+      for (int r = 0; r < Rows; ++r) {
+        const Vec a(left[k * kLanes + r]);
 #pragma GCC unroll 4
-      for (int c = 0; c < Cols; ++c) acc[r][c] = multiply_add(a, b[c], acc[r][c]);
+        for (int c = 0; c < Cols; ++c) acc[r][c] = multiply_add(a, b[c], acc[r][c]);
+      }
     }
   }
 #pragma GCC unroll 8
@@ -54,14 +71,6 @@ struct StoreScaled {
     for (std::size_t i = 0; i < n; ++i) target[i] = scale * sum[i];
   }
 };
-
-/// Columns are asked for while the tile is still being summed; without it every tile ends waiting for memory.
-template <int Rows, class T>
-FISHERDIAG_INLINE void prefetch_target(const T* target, std::size_t stride, std::size_t columns) {
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
-    for (std::size_t i = 0; i < columns; i += 64 / sizeof(T)) __builtin_prefetch(target + r * stride + i, 1);
-}
 
 /// Rows whose chains are open at a time: their tiles fit the second-level cache beside the operands.
 constexpr std::size_t kOpenRows = 256;
@@ -102,9 +111,9 @@ void column_block(const Block& b, const Finish& finish, typename Finish::Target*
     for_tiles(b, [&](auto rows, std::size_t row) {
       constexpr int kRows = decltype(rows)::value;
       typename Finish::Target* to = target + row * stride + first_column;
-      if (last) prefetch_target<kRows>(to, stride, columns);
+      const Prefetch<typename Finish::Target> prefetch{last ? to : nullptr, stride, columns};
       const float* left = b.left.data + row / kLanes * b.left.stride + depth * kLanes + row % kLanes;
-      add_products<kRows, Cols>(left, right, b.right.stride, count, depth == 0, chain_of(row));
+      add_products<kRows, Cols>(left, right, b.right.stride, count, depth == 0, chain_of(row), prefetch);
       if (!last) return;
       for (int r = 0; r < kRows; ++r) {
         if (columns == all)
