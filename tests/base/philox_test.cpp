@@ -52,7 +52,7 @@ TEST_CASE("uniform numbers lie in [0, 1) and fill 100 bins evenly") {
   }
   double chi_squared = 0;
   for (double count : counts) chi_squared += std::pow(count - 1e4, 2) / 1e4;
-  // 99 degrees of freedom: P(chi^2 > 184) = 4e-7, P(chi^2 < 42) = 1e-7.
+  // 99 degrees of freedom: P(chi^2 > 184) = 5e-7, P(chi^2 < 42) = 8e-8.
   CHECK(chi_squared < 184);
   CHECK(chi_squared > 42);
   // sd of the mean = 1 / sqrt(12 * 1e6) = 2.9e-4; |z| > 6 has probability 2e-9.

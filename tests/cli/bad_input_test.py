@@ -69,7 +69,7 @@ class BadInputTest(support.ToolTest):
     def test_label_outside_the_classes(self):
         labels = [0] * 40
         labels[17] = 3
-        self.assert_rejected("17", "3", labels=self.write("bad.npy", support.label_npy(labels)))
+        self.assert_rejected("bad.npy", "sample 17", "3", labels=self.write("bad.npy", support.label_npy(labels)))
         labels[17] = -1
         self.assert_rejected("bad.npy", labels=self.write("bad.npy", support.label_npy(labels)))
 
@@ -104,9 +104,10 @@ class BadInputTest(support.ToolTest):
         self.reject_data("bad.idx", support.idx_bytes([2**32 - 1] * 4, b""))
 
     def test_unsupported_dtypes(self):
-        header = json.dumps({"0.weight": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}})
+        header = json.dumps({"0.weight": {"dtype": "F8_E4M3", "shape": [1, 4], "data_offsets": [0, 4]},
+                             "0.bias": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [4, 5]}})
         self.assert_rejected("bad.safetensors", "F8_E4M3", arch="mlp:4-1",
-                             weights=self.write("bad.safetensors", support.raw_safetensors(header, bytes(4))))
+                             weights=self.write("bad.safetensors", support.raw_safetensors(header, bytes(5))))
         self.reject_data("bad.npy", support.npy_bytes([40, 6], "|O", bytes(1920)))
 
     def test_no_samples(self):
@@ -134,27 +135,51 @@ class BadInputTest(support.ToolTest):
 class BadFisherTest(support.ToolTest):
     """The verbs that read Fisher files."""
 
-    def test_files(self):
-        self.write("good.safetensors", support.safetensors_bytes([("a", [2], [1, 2])]))
-        self.write("negative.safetensors", support.safetensors_bytes([("a", [2], [1, -2])]))
-        self.write("estimator.safetensors", support.safetensors_bytes([("a", [2], [1, 2])], {"estimator": "guess"}))
-        self.write("other.safetensors", support.safetensors_bytes([("b", [2], [1, 2])]))
-        self.write("shape.safetensors", support.safetensors_bytes([("a", [1, 2], [1, 2])]))
-        for name, word in [("negative", "negative"), ("estimator", "guess"), ("other", "'a'"), ("shape", "[1, 2]"),
-                           ("gone", "No such file")]:
-            bad = name + ".safetensors"
-            self.assert_fails(3, ["diff", "good.safetensors", bad], bad, word)
-            self.assert_fails(3, ["merge", "good.safetensors", bad, "-o", "F.safetensors", "--force"], bad)
-            self.assert_fails(3, ["penalty", "--weights", "good.safetensors", "--anchor", "good.safetensors",
-                                  "--fisher", bad, "--lambda", "1", "--grad-out", "F.safetensors"]
-                              if name != "estimator" else ["info", "gone"])
-            self.assertFalse(os.path.exists(self.path("F.safetensors")))
+    def setUp(self):
+        super().setUp()
+        self.good = self.write_fisher("good.safetensors", [("a", [2], [1, 2])])
+
+    def write_fisher(self, name, tensors, **metadata):
+        return self.write(name, support.safetensors_bytes(tensors, dict({"samples": "5"}, **metadata)))
+
+    def assert_rejected(self, bad, *words):
+        self.assert_fails(3, ["diff", self.good, bad], bad, *words)
+        self.assert_fails(3, ["merge", self.good, bad, "-o", "F.safetensors", "--force"], bad, *words)
+        self.assertFalse(os.path.exists(self.path("F.safetensors")))
+
+    def assert_penalty_rejected(self, bad, *words):
+        penalty = ["penalty", "--weights", self.good, "--lambda", "1", "--grad-out", "F.safetensors"]
+        self.assert_fails(3, penalty + ["--anchor", self.good, "--fisher", bad], bad, *words)
+        self.assertFalse(os.path.exists(self.path("F.safetensors")))
+
+    def test_missing(self):
+        self.assert_rejected("gone.safetensors", "No such file")
+        self.assert_penalty_rejected("gone.safetensors", "No such file")
+
+    def test_values(self):
+        negative = self.write_fisher("negative.safetensors", [("a", [2], [1, -2])])
+        self.assert_rejected(negative, "'a'", "element 1")
+        self.assert_penalty_rejected(negative, "negative")
+        not_finite = self.write_fisher("nan.safetensors", [("a", [2], [NAN, 2])])
+        self.assert_rejected(not_finite, "'a'", "element 0")
+        self.assert_penalty_rejected(not_finite, "'a'", "element 0")
+
+    def test_keys_and_shapes(self):
+        for name, tensors, word in [("key", [("b", [2], [1, 2])], "'a'"), ("shape", [("a", [1, 2], [1, 2])], "[1, 2]"),
+                                    ("more", [("a", [2], [1, 2]), ("b", [1], [1])], "'b'")]:
+            bad = self.write_fisher(name + ".safetensors", tensors)
+            self.assert_rejected(bad, word)
+            self.assert_penalty_rejected(bad, word)
+
+    def test_metadata(self):
+        self.assert_rejected(self.write_fisher("bad.safetensors", [("a", [2], [1, 2])], estimator="guess"), "guess")
+        self.assert_rejected(self.write_fisher("bad.safetensors", [("a", [2], [1, 2])], samples="-3"), "-3")
 
     def test_info(self):
         self.write("bad.safetensors", b"short")
         self.assert_fails(3, ["info", "bad.safetensors"], "bad.safetensors")
         self.assert_fails(3, ["info", "gone.safetensors"], "gone.safetensors")
-        self.assert_fails(3, ["info", "."], "directory")
+        self.assert_fails(3, ["info", "."], "is a folder")
 
 
 if __name__ == "__main__":

@@ -87,6 +87,47 @@ TEST_CASE("many small sizes: layers narrower and wider than a vector, few sample
   }
 }
 
+TEST_CASE("batches of every size, also larger than a float chain and than the data, equal the reference") {
+  const Network network = make_network("mlp:9-17-5:tanh", 13);
+  const reference::Mlp mlp = reference::make_mlp(network);
+  for (std::size_t count : {77u, 700u}) {
+    const Samples samples = make_samples(network, count, Likelihood::Categorical, 14);
+    for (std::size_t batch : {1u, 3u, 7u, 8u, 13u, 64u, 76u, 77u, 78u, 200u, 600u, 1000u}) {
+      const Estimator estimator{EstimatorKind::Batched, 1, 1, batch};
+      const Vector expected =
+          reference::fisher_diagonal(mlp, samples, estimator, Likelihood::Categorical, Normalization::Mean);
+      for (Isa isa : available_isas()) {
+        INFO("batch " << batch << " of " << count << " " << std::string(isa_name(isa)));
+        const FisherDiagonal one = compute(network, samples, estimator, Likelihood::Categorical, isa, 1);
+        CHECK(worst_tensor_error(one, expected) <= kTolerance);
+        CHECK(compute(network, samples, estimator, Likelihood::Categorical, isa, 3).sha256() == one.sha256());
+      }
+    }
+  }
+}
+
+TEST_CASE("many classes and many draws, in whatever groups they are back-propagated, equal the reference") {
+  for (const char* architecture : {"mlp:6-9-70:tanh", "mlp:6-9-4:relu", "mlp:6-19:tanh"}) {
+    const Network network = make_network(architecture, 15);
+    const reference::Mlp mlp = reference::make_mlp(network);
+    const Samples samples = make_samples(network, 83, Likelihood::Categorical, 16);
+    std::vector<Estimator> estimators{{EstimatorKind::Exact}, {EstimatorKind::Empirical}};
+    for (std::size_t draws : {1u, 2u, 7u, 8u, 9u, 33u, 100u})
+      estimators.push_back({EstimatorKind::Sketch, draws, 4});
+    for (const Estimator& estimator : estimators) {
+      const Vector expected =
+          reference::fisher_diagonal(mlp, samples, estimator, Likelihood::Categorical, Normalization::Mean);
+      for (Isa isa : available_isas()) {
+        INFO(architecture << " " << describe(estimator, Likelihood::Categorical) << " draws "
+                          << estimator.draws << " " << std::string(isa_name(isa)));
+        const FisherDiagonal one = compute(network, samples, estimator, Likelihood::Categorical, isa, 1);
+        CHECK(worst_tensor_error(one, expected) <= kTolerance);
+        CHECK(compute(network, samples, estimator, Likelihood::Categorical, isa, 3).sha256() == one.sha256());
+      }
+    }
+  }
+}
+
 TEST_CASE(
     "exact is the expectation over the labels of the empirical diagonal, and the full matrix's diagonal") {
   const Network network = make_network("mlp:4-6-3:tanh", 21, 3);

@@ -32,9 +32,10 @@ TEST_CASE("mc and sketch are unbiased: z-scores with the exact variance by enume
     const Samples samples = make_samples(network, 40, likelihood, 4);
     for (EstimatorKind kind : {EstimatorKind::MonteCarlo, EstimatorKind::Sketch}) {
       INFO(std::string(estimator_name(kind)) << " " << std::string(likelihood_name(likelihood)));
-      const Vector z = scores({kind, 512, 77}, likelihood, network, samples);
-      // 20480 draws: |z| > 6 has probability 2e-9 for each scalar, 4e-8 for all; a bias of 9 standard errors
-      // (about 4% of a scalar) would be missed with probability 1e-3.
+      const Vector z = scores({kind, 2048, 77}, likelihood, network, samples);
+      // |z| > 6 has probability 2e-9 for each scalar, 4e-8 for all. By enumeration for the softmax, a bias of
+      // 5% moves the most sensitive scalar by 11.6 (mc) and 17 (sketch) standard errors, so it is missed with
+      // probability below 1e-7.
       CHECK(largest(z) < 6);
       // Not so quiet either: 20 scalars all within 0.05 would mean a variance that is far too large.
       CHECK(largest(z) > 0.05);
@@ -57,9 +58,9 @@ TEST_CASE("the error of mc and sketch falls as one over the root of the draws") 
     };
     const double few = mean_squared_error(1), many = mean_squared_error(64);
     const double slope = 0.5 * std::log(many / few) / std::log(64.0);
-    // Each mean of 200 squared errors has a relative sd of about 0.1; the slope's is sqrt(2) * 0.1 / (2 log
-    // 64) = 0.017.
-    CHECK(std::abs(slope + 0.5) < 0.08);
+    // Over 30 other sets of 200 seeds the slope had a standard deviation of 0.007 (mc) and 0.012 (sketch): 4
+    // of them.
+    CHECK(std::abs(slope + 0.5) < 0.05);
   }
 }
 
