@@ -46,7 +46,9 @@ measure() {
 # measure_benchmarks FILE FILTER: runs fisherdiag-bench on the benchmarks whose names match, into FILE.json.
 measure_benchmarks() {
   local file="$1" filter="$2"
+  # Interleaved repetitions: a machine that drifts then slows all benchmarks alike instead of the last ones.
   "$bench" --benchmark_filter="$filter" --benchmark_repetitions="$repetitions" --benchmark_min_time="$min_time" \
+    --benchmark_enable_random_interleaving=true \
     --benchmark_out="$run/$file.json" --benchmark_out_format=json > "$run/log/$file.log" 2>&1 || {
     tail -n 5 "$run/log/$file.log" >&2
     fail "fisherdiag-bench failed; its last lines are above, all of them in $run/log/$file.log"

@@ -35,6 +35,7 @@ void run_timed(benchmark::State& state, const Context& context, const Work& work
                const std::function<double()>& body) {
   const double bytes_peak = work.bytes > 0 ? bandwidth(context) : 0;
   const double before = work.flops > 0 ? measure_multiply_add_flops(context) : 0;
+  reset_peak_rss();
   double seconds = 0;
   for (auto _ : state) {
     const Clock::time_point start = Clock::now();

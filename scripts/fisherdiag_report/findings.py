@@ -11,7 +11,7 @@ def speed(results):
         (results.fisher(model, "empirical") for model in reversed(results.models("fisher"))), None)
     if not series or not series.median("samples_per_second"):
         return None
-    sentence = (f"One thread computes the empirical Fisher of {text.model(series.segments[1])} over "
+    sentence = (f"One thread computes the empirical Fisher of {text.model(series.segments[1])} at "
                 f"<b>{text.si(series.median('samples_per_second'))} samples per second</b>")
     peak = series.median("peak_fraction")
     return sentence + (f", using {text.percent(peak)} of the core's multiply-add peak." if peak else ".")
@@ -42,10 +42,9 @@ def values(results):
     ratio = plots_values.trace_ratio(total) if total else None
     if not ratio:
         return None
-    size = f"{text.times(ratio)} as large as" if ratio >= 1 else f"{text.times(1 / ratio)} smaller than"
-    sentence = f"On the trained network the empirical Fisher's trace is <b>{size}</b> the true one's"
+    sentence = f"On the trained network the empirical Fisher's trace is <b>{text.significant(ratio, 2)}×</b> the true one's"
     if total.get("spearman") is not None:
-        sentence += f"; parameters are ranked with a Spearman correlation of {total['spearman']:.2f}"
+        sentence += f"; the two rank parameters alike with a Spearman correlation of <b>{total['spearman']:.3f}</b>"
     return sentence + "."
 
 
@@ -65,9 +64,14 @@ def penalty(results):
     points = plots_cost.penalty_overheads(results).get("ewc-merged")
     if not points:
         return None
-    shares = [(size, series.median() / plain.median() - 1) for size, series, plain in points]
-    parts = [f"<b>{100 * share:+.1f}%</b> at {text.si(size, 2)} parameters" for size, share in (shares[0], shares[-1])]
-    return f"A merged EWC penalty changes the time of a training step (batch 128, 1 thread) by {' and '.join(dict.fromkeys(parts))}."
+    parts = [f"{_overhead(series, plain)} at {text.si(size, 2)} parameters" for size, series, plain in (points[0], points[-1])]
+    return f"A merged EWC penalty adds to a training step (batch 128, 1 thread) {' and '.join(dict.fromkeys(parts))}."
+
+
+def _overhead(series, plain):
+    if series.spread()[0] <= plain.spread()[1]:
+        return "<b>nothing measurable</b> beyond noise"
+    return f"<b>{100 * (series.median() / plain.median() - 1):.1f}%</b>"
 
 
 def threads(results):

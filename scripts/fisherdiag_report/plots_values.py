@@ -82,6 +82,7 @@ def error_against_time(results):
     axes.set(xscale="log", yscale="log", xlabel="time of the pass, s", ylabel="relative error of F (Euclidean norm)",
              title="Error bought with time")
     style.readable_log_ticks(axes.xaxis)
+    style.readable_log_ticks(axes.yaxis)
     axes.legend()
     return fig
 

@@ -207,8 +207,8 @@ def penalty(results):
     if section.figures:
         section.paragraphs.append(
             "A penalty does almost no arithmetic; it reads one anchor and one Fisher value per parameter. Its cost is "
-            "memory traffic, so it shrinks next to a step's matrix products and grows with the number of separate tasks. "
-            "Merged and online EWC keep one quadratic however many tasks there are.")
+            "memory traffic: it grows with the number of separate tasks, and next to a step's matrix products it shrinks as "
+            "batches grow. Merged and online EWC keep one quadratic however many tasks there are.")
     return section.finished("no step/… benchmark")
 
 

@@ -30,7 +30,7 @@ struct TrainVerbOptions {
   std::string test_data;
   std::optional<std::string> test_labels;
   std::string likelihood = "categorical";
-  std::size_t epochs = 5;
+  std::size_t epochs = 10;
   std::size_t batch_size = 128;
   std::string optimizer = "adam";
   std::optional<double> learning_rate;

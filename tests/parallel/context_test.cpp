@@ -52,6 +52,18 @@ TEST_CASE("several threads really run at once") {
   CHECK(met == 2);
 }
 
+TEST_CASE("a context of one thread does not hold back another") {
+  const Context one(1);
+  const Context two(2);
+  std::atomic<int> arrived{0}, met{0};
+  two.parallel_for(2, [&](std::size_t, std::size_t) {
+    ++arrived;
+    for (long i = 0; i < 20'000'000 && arrived < 2; ++i) std::this_thread::yield();
+    if (arrived == 2) ++met;
+  });
+  CHECK(met == 2);
+}
+
 TEST_CASE("an exception of a body reaches the caller, and the context works afterwards") {
   for (int threads : {1, 2, 7}) {
     const Context context(threads);

@@ -104,8 +104,16 @@ class Content(WithFakeRun):
 
     def test_headlines_quote_the_numbers(self):
         page = "\n".join(findings.headlines(self.measured))
-        for quoted in ("12.0×", "1.6×</b> at 10", "Spearman correlation of 0.97", "1.90×", "about 25 draws"):
+        for quoted in ("12.0×", "1.6×</b> at 10", "Spearman correlation of <b>0.970</b>", "1.90×", "about 25 draws",
+                       "trace is <b>1.5×</b>"):
             self.assertIn(quoted, page)
+
+    def test_an_overhead_within_the_spread_is_not_quoted(self):
+        sentence = findings.penalty(self.measured)  # fake_run: 4% between medians, repetitions 5% apart
+        self.assertIn("nothing measurable", sentence)
+        for _, series, _ in plots_cost.penalty_overheads(self.measured)["ewc-merged"]:
+            series.seconds = [2 * second for second in series.seconds]
+        self.assertRegex(findings.penalty(self.measured), r"<b>10[78]\.\d%</b> at 25k")
 
     def test_roofline_leaves_out_forced_instruction_sets(self):
         labels = [point[0] for point in plots_machine.roofline_points(self.measured)]

@@ -63,6 +63,8 @@ std::uint64_t peak_rss_bytes() {
 #endif
 }
 
+void reset_peak_rss() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
 std::string cpu_model() {
   const std::string model = proc_value("/proc/cpuinfo", "model name");
   return model.empty() ? "unknown CPU" : model;

@@ -235,6 +235,8 @@ CheckReport check_fisher(const Network& network, Dataset& data, const CheckOptio
   fisher_options.estimator = options.estimator;
   fisher_options.likelihood = options.likelihood;
   fisher_options.normalization = Normalization::Sum;
+  if (options.progress)
+    fisher_options.progress = [&](std::size_t, std::size_t total) { return options.progress(0, total); };
   check_estimator(options.estimator, options.likelihood, network.architecture().outputs());
   const CheckSamples samples = read_check_samples(network, data, options);
   const std::unique_ptr<Dataset> few = samples.as_dataset(data.name());

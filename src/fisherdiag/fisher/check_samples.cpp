@@ -76,6 +76,7 @@ CheckSamples read_check_samples(const Network& network, Dataset& data, const Che
   if (chosen == 0) throw ArgumentError("a check needs at least one sample");
   std::vector<float> input(samples.features), target(samples.target_width);
   for (std::size_t c = 0; c < chosen; ++c) {
+    if (options.progress && !options.progress(0, chosen)) throw InterruptedError("interrupted");
     // c * size / chosen without overflow.
     const std::size_t n = c * (data.size() / chosen) + c * (data.size() % chosen) / chosen;
     data.read_inputs(n, {input.data(), 1, input.size()});

@@ -18,9 +18,10 @@ double ratio(double numerator, double denominator) {
   return denominator > 0 ? numerator / denominator : kUndefined;
 }
 
-/// Rounding alone may carry a correlation past 1.
+/// Rounding alone may carry a correlation past 1. The product under one root makes that of a vector with
+/// itself exactly 1; squares of floats are far from the ends of double's range.
 double correlation(double product, double square_a, double square_b) {
-  return std::clamp(ratio(product, std::sqrt(square_a) * std::sqrt(square_b)), -1.0, 1.0);
+  return std::clamp(ratio(product, std::sqrt(square_a * square_b)), -1.0, 1.0);
 }
 
 std::vector<std::size_t> sorted_order(std::span<const float> values) {
@@ -115,8 +116,7 @@ Similarity compare_values(std::span<const float> a, std::span<const float> b) {
   result.trace_ratio = ratio(result.trace_a, result.trace_b);
   result.cosine = correlation(dot, square_a, square_b);
   result.spearman = spearman(a, b);
-  result.relative_error =
-      square_difference == 0 ? 0.0 : ratio(std::sqrt(square_difference), std::sqrt(square_b));
+  result.relative_error = square_difference == 0 ? 0.0 : std::sqrt(ratio(square_difference, square_b));
   return result;
 }
 

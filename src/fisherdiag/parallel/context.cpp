@@ -5,6 +5,8 @@
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 
+#include <memory>
+#include <mutex>
 #include <string>
 
 #include "fisherdiag/base/error.hpp"
@@ -12,19 +14,30 @@
 namespace fisherdiag {
 
 namespace {
+
 constexpr int kMaxThreads = 1024;
+
+/// Lets the process have as many workers as the largest context asks for. oneTBB stops at the number of cores unless
+/// told otherwise, and applies the smallest of all limits alive, so there is one for the process and it only grows.
+void allow_workers(int threads) {
+  using oneapi::tbb::global_control;
+  static std::mutex mutex;
+  static std::unique_ptr<global_control> limit;
+  const std::lock_guard lock(mutex);
+  const auto wanted = static_cast<std::size_t>(threads);
+  if (wanted <= global_control::active_value(global_control::max_allowed_parallelism)) return;
+  limit.reset();
+  limit = std::make_unique<global_control>(global_control::max_allowed_parallelism, wanted);
 }
 
+}  // namespace
+
 struct Context::State {
-  State(int threads, Isa level)
-      : isa(level),
-        // TBB starts no more workers than the machine has cores unless told; an explicit request may exceed that.
-        limit(oneapi::tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)),
-        arena(threads) {
+  State(int threads, Isa level) : isa(level), arena(threads) {
+    allow_workers(threads);
     arena.initialize();
   }
   Isa isa;
-  oneapi::tbb::global_control limit;
   oneapi::tbb::task_arena arena;
 };
 

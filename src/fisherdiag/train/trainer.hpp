@@ -22,7 +22,7 @@ struct TrainProgress {
 
 struct TrainOptions {
   Likelihood likelihood = Likelihood::Categorical;
-  std::size_t epochs = 5;      ///< used when iterations == 0
+  std::size_t epochs = 10;     ///< used when iterations == 0
   std::size_t iterations = 0;  ///< optimiser steps; the data is gone through as often as that takes
   std::size_t batch_size = 128;
   std::uint64_t seed = 1;  ///< of the order of samples, drawn anew for each epoch

@@ -1,0 +1,30 @@
+#include "fisherdiag/base/system.hpp"
+
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace fisherdiag;
+
+TEST_CASE("peak memory covers what was touched") {
+  constexpr std::size_t kBytes = std::size_t{64} << 20;
+  const std::vector<char> touched(kBytes, 1);
+  REQUIRE(touched.back() == 1);
+  REQUIRE(peak_rss_bytes() >= kBytes);
+  REQUIRE(peak_rss_bytes() < (std::uint64_t{1} << 40));
+}
+
+TEST_CASE("the machine has a name, cores and CPUs") {
+  REQUIRE_FALSE(cpu_model().empty());
+  REQUIRE(physical_cores() >= 1);
+  REQUIRE(affinity_cpus() >= 1);
+  REQUIRE(affinity_cpus() <= 1 << 16);
+}
+
+TEST_CASE("the last-level cache is the outermost one known") {
+  REQUIRE(CacheSizes{1, 2, 3}.last_level() == 3);
+  REQUIRE(CacheSizes{1, 2, 0}.last_level() == 2);
+  REQUIRE(CacheSizes{1, 0, 0}.last_level() == 1);
+  REQUIRE(cache_sizes().last_level() < (std::size_t{1} << 40));
+}
