@@ -79,8 +79,8 @@ class DiffTest(support.ToolTest):
         total = result["total"]
         self.assertEqual((total["trace_a"], total["trace_b"]), (14.0, 20.0))
         self.assertEqual(result["lambda_ratio"], 0.7)
-        # a has ranks 2 3.5 0 1 3.5, b has ranks 3 4 2 1 0: covariance 3, variances 9.5 and 10.
-        self.assertAlmostEqual(total["spearman"], 3 / 95**0.5, delta=1e-15)
+        # Ranks less their mean: 0 1.5 -2 -1 1.5 and 1 2 0 -1 -2.
+        self.assertAlmostEqual(total["spearman"], 1 / 95**0.5, delta=1e-15)
 
     def test_self(self):
         result = self.run_json("diff", "a.safetensors", "a.safetensors", "--fail-above", "0")

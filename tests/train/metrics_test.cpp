@@ -22,8 +22,10 @@ Network identity_network() {
 
 // Four patterns, repeated beyond one block of samples.
 std::vector<float> repeated_inputs(std::size_t times) {
+  constexpr float kPatterns[] = {2, 0, 0, 3, 1, 0, 1, 1};
   std::vector<float> inputs;
-  for (std::size_t k = 0; k < times; ++k) inputs.insert(inputs.end(), {2, 0, 0, 3, 1, 0, 1, 1});
+  for (std::size_t k = 0; k < times; ++k)
+    for (float value : kPatterns) inputs.push_back(value);
   return inputs;
 }
 
