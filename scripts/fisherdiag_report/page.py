@@ -11,7 +11,7 @@ import re
 import jinja2
 import matplotlib.pyplot as plt
 
-from . import findings, sections
+from . import findings, peers, sections
 
 # All figures are shown at one scale, so that their text has one size.
 CSS_PIXELS_PER_INCH = 102
@@ -20,10 +20,16 @@ TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"
 
 
 def write(results, folder):
-    """Fills `folder` with index.html, summary.md, results.json and the figures; each file appears whole or not at all."""
+    """Fills `folder` with index.html, summary.md, results.json and the figures; each file appears whole or not at all.
+
+    A peers.json in the folder, from scripts/compare_peers.sh, becomes a section of its own.
+    """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     parts = sections.all_sections(results)
+    comparison = peers.read(folder / peers.FILE)
+    if comparison:
+        parts.insert(-1, peers.section(comparison))
     images = {}
     for section in parts:
         for stem, figure, _ in section.figures:

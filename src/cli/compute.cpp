@@ -1,41 +1,26 @@
 // fisherdiag compute: the Fisher diagonal of a network on a dataset.
 #include "fisherdiag/fisher/compute.hpp"
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
+#include "cli/compute_options.hpp"
 #include "cli/errors.hpp"
 #include "cli/options.hpp"
 #include "cli/output.hpp"
+#include "cli/profile.hpp"
 #include "cli/progress.hpp"
+#include "cli/sampling.hpp"
 #include "cli/signals.hpp"
 #include "cli/verbs.hpp"
 #include "fisherdiag/base/system.hpp"
 #include "fisherdiag/base/version.hpp"
+#include "fisherdiag/fisher/memory.hpp"
 
 namespace fisherdiag::cli {
 
 namespace {
-
-struct ComputeOptions {
-  CommonOptions common;
-  ModelOptions model;
-  EstimatorOptions estimator;
-  std::string normalization = "mean";
-  std::optional<std::size_t> max_samples;
-  std::string max_memory;
-  std::string output;
-};
-
-FisherOptions fisher_options(const ComputeOptions& options) {
-  FisherOptions result;
-  result.estimator = options.estimator.parsed();
-  result.likelihood = options.model.parsed_likelihood();
-  result.normalization = options.normalization == "sum" ? Normalization::Sum : Normalization::Mean;
-  result.max_samples = options.max_samples;
-  if (!options.max_memory.empty()) result.max_memory_bytes = parse_bytes(options.max_memory);
-  return result;
-}
 
 bool has_draws(const Estimator& estimator) {
   return estimator.kind == EstimatorKind::MonteCarlo || estimator.kind == EstimatorKind::Sketch;
@@ -55,6 +40,9 @@ Json to_json(const ComputeOptions& options, const FisherDiagonal& fisher, const 
   json["parameters"] = fisher.values().size();
   json["threads"] = context.threads();
   json["isa"] = metadata.isa;
+  json["precision"] = precision_name(metadata.precision);
+  json["precision_unit"] = metadata.precision_unit.empty() ? Json(nullptr) : Json(metadata.precision_unit);
+  json["rounding_error"] = rounding_error(metadata.precision);
   json["seconds"] = statistics.seconds;
   json["reading_seconds"] = statistics.reading_seconds;
   json["samples_per_second"] = per_second(static_cast<double>(metadata.samples), statistics.seconds);
@@ -68,6 +56,7 @@ Json to_json(const ComputeOptions& options, const FisherDiagonal& fisher, const 
   json["draws"] = has_draws(estimator) ? Json(estimator.draws) : Json(nullptr);
   json["seed"] = estimator.seed;
   if (estimator.kind == EstimatorKind::Batched) json["batch_size"] = estimator.batch_size;
+  add_sampling(json, fisher);
   json["data"] = metadata.data;
   json["weights_sha256"] = metadata.weights_sha256;
   json["output"] = options.output.empty() ? Json(nullptr) : Json(options.output);
@@ -83,7 +72,7 @@ std::string to_text(const ComputeOptions& options, const FisherDiagonal& fisher,
                      std::string(normalization_name(metadata.normalization)) + " over " +
                      grouped(metadata.samples) + " samples of " + metadata.data + ", " +
                      grouped(fisher.values().size()) + " parameters\n";
-  text += "trace    " + number(fisher.trace()) + "\n";
+  text += "trace    " + number(fisher.trace()) + sampling_text(fisher) + "\n";
   text += "time     " + duration(statistics.seconds) + " for the pass, " +
           duration(statistics.reading_seconds) + " reading\n";
   text += "speed    " + si(per_second(samples, statistics.seconds), "samples/s") + ", " +
@@ -95,17 +84,33 @@ std::string to_text(const ComputeOptions& options, const FisherDiagonal& fisher,
   return text;
 }
 
-std::vector<std::string> inputs(const ModelOptions& model) {
-  std::vector<std::string> files = {model.arch, model.weights, model.data};
-  if (model.labels) files.push_back(*model.labels);
-  return files;
+/// Outputs are looked at before any work.
+void check_outputs(const ComputeOptions& options) {
+  std::vector<std::string> files = input_files(options.model);
+  if (!options.output.empty()) check_output(options.output, files);
+  if (options.trace.empty()) return;
+  if (std::filesystem::weakly_canonical(options.trace) == std::filesystem::weakly_canonical(options.output))
+    throw UsageError(options.trace + " is both --output and --trace");
+  check_output(options.trace, files);
+}
+
+Network load_profiled(const ModelOptions& model, PassTrack* track) {
+  const PassTimer timer(track, PassPhase::Load);
+  return load_network(model);
+}
+
+void save_profiled(const FisherDiagonal& fisher, const std::string& output, PassTrack* track) {
+  const PassTimer timer(track, PassPhase::Write);
+  fisher.save(output);
 }
 
 int compute(const ComputeOptions& options) {
   FisherOptions fisher_request = fisher_options(options);
+  Profiling profiling(options);
   const Context context = make_context(options.common);
-  if (!options.output.empty()) check_output(options.output, inputs(options.model));
-  const Network network = load_network(options.model);
+  check_outputs(options);
+  profiling.start(context);
+  const Network network = load_profiled(options.model, profiling.track());
   const std::unique_ptr<Dataset> data =
       open_data(options.model.data, options.model.labels, network.architecture());
   if (!options.common.quiet)
@@ -114,6 +119,8 @@ int compute(const ComputeOptions& options) {
 
   FisherStatistics statistics;
   std::optional<FisherDiagonal> fisher;
+  fisher_request.profile = profiling.profile();
+  fisher_request.memory_in_use = resident_bytes() + touched_memory(context);
   with_data_named(options.model.data, options.model.labels, [&] {
     Progress progress("computing", "samples", options.common.quiet);
     fisher_request.progress = [&](std::size_t done, std::size_t total) {
@@ -122,11 +129,16 @@ int compute(const ComputeOptions& options) {
     fisher = compute_fisher(network, *data, fisher_request, context, &statistics);
   });
   throw_if_interrupted();
-  if (!options.output.empty()) fisher->save(options.output);
-  if (options.common.json)
-    print_json(to_json(options, *fisher, statistics, context));
-  else
-    print(to_text(options, *fisher, statistics));
+  if (!options.output.empty()) save_profiled(*fisher, options.output, profiling.track());
+  profiling.finish(network.architecture());
+  if (options.common.json) {
+    Json json = to_json(options, *fisher, statistics, context);
+    if (options.profile) json["profile"] = profiling.to_json(network.architecture());
+    print_json(json);
+    return kDone;
+  }
+  if (options.profile && !options.common.quiet) print_lines(profiling.to_text(network.architecture()));
+  print(to_text(options, *fisher, statistics));
   return kDone;
 }
 
@@ -139,20 +151,7 @@ Run add_compute(CLI::App& verb) {
       "  fisherdiag compute --arch mlp:784-256-10 --weights W.safetensors --data X.npy --labels Y.npy \\\n"
       "      --estimator exact -o F.safetensors\n"
       "  fisherdiag compute --weights W.safetensors --data X.npy --estimator mc --mc-samples 8 --json");
-  add_model_options(verb, options->model);
-  add_estimator_options(verb, options->estimator);
-  verb.add_option("--normalize", options->normalization, "mean (divide by the number of samples) or sum")
-      ->check(one_of({"mean", "sum"}))
-      ->type_name("HOW")
-      ->capture_default_str();
-  verb.add_option("--max-samples", options->max_samples, "Use a random subset of this many samples")
-      ->check(whole_number(1, kMostCount))
-      ->type_name("N");
-  verb.add_option("--max-memory", options->max_memory, "Bound on the pass's memory: 2GiB, 500MB")
-      ->type_name("SIZE");
-  verb.add_option("-o,--output", options->output,
-                  "Write the diagonal here: a safetensors file, keys as the weights")
-      ->type_name("FILE");
+  add_compute_options(verb, *options);
   add_common_options(verb, options->common);
   return [options] { return compute(*options); };
 }

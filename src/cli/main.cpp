@@ -27,6 +27,7 @@ struct Verb {
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> kVerbs = {
       {"compute", "Fisher diagonal of a network on a dataset", add_compute},
+      {"plan", "Time and memory of a compute before it runs", add_plan},
       {"check", "Compare the engine with a double-precision reference on your model and data", add_check},
       {"penalty", "EWC penalty of weights against anchors, and its gradient", add_penalty},
       {"merge", "Combine Fisher files: shards of one dataset, or tasks with decay", add_merge},

@@ -16,7 +16,9 @@ void print(const std::string& text);
 void print_json(const Json& json);
 /// "fisherdiag: SENTENCE" on stderr.
 void print_note(const std::string& sentence);
-/// The same with "error:" before the sentence, coloured on a terminal.
+/// `text`, lines of it, on stderr.
+void print_lines(const std::string& text);
+/// print_note with "error:" before the sentence, coloured on a terminal.
 void print_error(const std::string& sentence);
 
 /// True if `descriptor` is a terminal and neither NO_COLOR nor TERM=dumb forbids colour.

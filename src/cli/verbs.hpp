@@ -10,6 +10,7 @@ namespace fisherdiag::cli {
 using Run = std::function<int()>;
 
 Run add_compute(CLI::App& verb);
+Run add_plan(CLI::App& verb);
 Run add_check(CLI::App& verb);
 Run add_penalty(CLI::App& verb);
 Run add_merge(CLI::App& verb);

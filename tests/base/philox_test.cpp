@@ -38,7 +38,7 @@ TEST_CASE("streams that differ in seed, purpose or index differ") {
   CHECK(first_words.size() == 3 * 2 * 3);
 }
 
-TEST_CASE("uniform numbers lie in [0, 1) and fill 100 bins evenly") {
+TEST_CASE("uniform numbers lie between 0 and 1 and fill 100 bins evenly") {
   constexpr std::size_t kBins = 100, kDraws = 1'000'000;
   std::vector<double> counts(kBins, 0.0);
   RandomStream random(7, fisherdiag::random_stream::kTest, 1);

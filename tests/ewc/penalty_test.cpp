@@ -11,7 +11,7 @@
 #include "support/catch.hpp"
 
 using namespace fisherdiag;
-using Catch::Matchers::Contains;
+using fisherdiag::testing::contains;
 using Catch::Matchers::WithinAbs;
 using Catch::Matchers::WithinRel;
 
@@ -223,7 +223,7 @@ TEST_CASE("add_task refuses sizes and values it cannot use, and then changes not
     REQUIRE_THROWS_AS(penalty.add_task(std::vector<float>{nan, 0}, fisher), DataError);
     REQUIRE_THROWS_AS(penalty.add_task(anchor, std::vector<float>{0, inf}), DataError);
     REQUIRE_THROWS_WITH(penalty.add_task(anchor, std::vector<float>{0, -1}),
-                        Contains("parameter 1") && Contains("negative"));
+                        contains("parameter 1") && contains("negative"));
     if (form != PenaltyForm::Separate)
       REQUIRE_THROWS_AS(penalty.add_task(std::vector<float>{7, 7}, fisher), DataError);  // the sum overflows
     REQUIRE(penalty.tasks() == 1);

@@ -2,6 +2,7 @@
 // written.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,7 @@ class MarginArray {
     const auto address = reinterpret_cast<std::uintptr_t>(storage_.data() + kMargin);
     const std::size_t aligned = (64 - address % 64) % 64 / sizeof(float);
     begin_ = kMargin + aligned + offset;
-    for (float& value : values()) value = 0;
+    std::fill_n(storage_.begin() + static_cast<std::ptrdiff_t>(begin_), size, 0.f);
   }
 
   float* data() { return storage_.data() + begin_; }

@@ -107,6 +107,21 @@ TEST_CASE("squared_outer gives the same bits however its range is split", "[kern
   }
 }
 
+TEST_CASE("add_outer in pieces gives the bits of one chain", "[kernels]") {
+  for_every_shape([](const KernelTable& k, Shape s, StripMatrix& left, StripMatrix& right) {
+    const std::size_t stride = (s.i + k.lanes - 1) / k.lanes * k.lanes;
+    AlignedBuffer<float> target(s.o * stride);
+    target[0] = 5.f;  // a first piece does not look at what was there
+    for (std::size_t row = 0; row < s.n; row += 24)
+      k.add_outer(left.rows(row, std::min<std::size_t>(24, s.n - row)), right.rows(row, std::min<std::size_t>(24, s.n - row)),
+                  row == 0, target.data(), stride);
+    std::vector<double> whole_chain(s.o * s.i);
+    k.squared_outer(left.view(), right.view(), whole(s, k), whole_chain.data(), s.i);
+    for (std::size_t o = 0; o < s.o; ++o)
+      for (std::size_t i = 0; i < s.i; ++i) REQUIRE(static_cast<double>(target[o * stride + i]) == whole_chain[o * s.i + i]);
+  });
+}
+
 TEST_CASE("levels with multiply-add agree bit for bit in squared_outer", "[kernels]") {
   std::vector<std::vector<double>> results;
   for (Isa isa : available_isas()) {

@@ -28,7 +28,7 @@ bool padding_is_zero(StripMatrix& m) {
 
 }  // namespace
 
-TEST_CASE("to_strips copies and squares from any alignment; from_strips brings it back", "[kernels]") {
+TEST_CASE("to_strips copies and squares from any alignment and from_strips brings it back", "[kernels]") {
   for (Isa isa : available_isas()) {
     const KernelTable& k = kernel_table(isa);
     for (std::size_t rows : kSizes)

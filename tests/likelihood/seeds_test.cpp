@@ -144,7 +144,7 @@ TEST_CASE("seeds do not depend on how the samples are cut into blocks, nor on wh
     }
 }
 
-TEST_CASE("strided rows are read and written in place; nothing between them is touched") {
+TEST_CASE("strided rows are read and written in place and nothing between them is touched") {
   const Rows logits = random_logits(4, 3, 2, 51);
   const SeedBlock dense = prepared({}, Likelihood::Categorical, logits, {{0}, {1}, {2}, {0}}, default_isa());
   constexpr std::size_t kStride = 5;

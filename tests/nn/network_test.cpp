@@ -8,7 +8,7 @@
 #include "support/temporary_folder.hpp"
 
 using namespace fisherdiag;
-using Catch::Matchers::Contains;
+using fisherdiag::testing::contains;
 
 namespace {
 
@@ -49,14 +49,14 @@ TEST_CASE("weights that do not fit the architecture are refused in words", "[nn]
   const std::span<const float> four(kFour), two = four.first(2);
 
   write(path, {{"0.weight", {2, 2}, four}});
-  REQUIRE_THROWS_WITH(Network::load(path, architecture), Contains("w.safetensors") && Contains("0.bias"));
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("w.safetensors") && contains("0.bias"));
   write(path, {{"0.weight", {4}, four}, {"0.bias", {2}, two}});
-  REQUIRE_THROWS_WITH(Network::load(path, architecture), Contains("0.weight") && Contains("[4]") && Contains("[2, 2]"));
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("0.weight") && contains("[4]") && contains("[2, 2]"));
   write(path, {{"0.weight", {2, 2}, four}, {"0.bias", {2}, two}, {"extra", {2}, two}});
-  REQUIRE_THROWS_WITH(Network::load(path, architecture), Contains("extra"));
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("extra"));
   std::vector<float> bad = kFour;
   bad[3] = std::numeric_limits<float>::quiet_NaN();
   write(path, {{"0.weight", {2, 2}, bad}, {"0.bias", {2}, two}});
-  REQUIRE_THROWS_WITH(Network::load(path, architecture), Contains("element 3") && Contains("0.weight"));
-  REQUIRE_THROWS_WITH(Network::load(path), Contains("fisherdiag.arch"));
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("element 3") && contains("0.weight"));
+  REQUIRE_THROWS_WITH(Network::load(path), contains("fisherdiag.arch"));
 }

@@ -11,7 +11,7 @@
 #include "train/blobs.hpp"
 
 using namespace fisherdiag;
-using Catch::Matchers::Contains;
+using fisherdiag::testing::contains;
 using Catch::Matchers::WithinRel;
 using fisherdiag::test::make_blobs;
 
@@ -203,14 +203,14 @@ TEST_CASE("train refuses what does not fit") {
   EwcPenalty penalty(PenaltyForm::Merged, 1.0);
   penalty.add_task(std::vector<float>{1}, std::vector<float>{1});
   options.penalty = &penalty;
-  REQUIRE_THROWS_WITH(train(network, *data, optimizer, options, context), Contains("penalty"));
+  REQUIRE_THROWS_WITH(train(network, *data, optimizer, options, context), contains("penalty"));
   options = {};
   options.likelihood = Likelihood::Gaussian;
-  REQUIRE_THROWS_WITH(train(network, *data, optimizer, options, context), Contains("target"));
+  REQUIRE_THROWS_WITH(train(network, *data, optimizer, options, context), contains("target"));
   const auto wide = make_dataset(std::vector<float>(10), 5, std::vector<std::int32_t>(2));
-  REQUIRE_THROWS_WITH(train(network, *wide, optimizer, {}, context), Contains("features"));
+  REQUIRE_THROWS_WITH(train(network, *wide, optimizer, {}, context), contains("features"));
   const auto unlabelled = make_dataset(std::vector<float>(8), 4);
-  REQUIRE_THROWS_WITH(train(network, *unlabelled, optimizer, {}, context), Contains("labels"));
+  REQUIRE_THROWS_WITH(train(network, *unlabelled, optimizer, {}, context), contains("labels"));
   REQUIRE(std::ranges::equal(network.parameters(), small_network().parameters()));
 }
 

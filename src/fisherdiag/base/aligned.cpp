@@ -11,7 +11,9 @@
 #include <sys/mman.h>
 #endif
 
-namespace fisherdiag::detail {
+namespace fisherdiag {
+
+namespace detail {
 
 namespace {
 
@@ -63,4 +65,14 @@ void aligned_free(void* pointer, [[maybe_unused]] std::size_t bytes) noexcept {
   std::free(pointer);
 }
 
-}  // namespace fisherdiag::detail
+}  // namespace detail
+
+std::size_t aligned_bytes(std::size_t bytes) {
+  if (bytes == 0) return 0;
+#ifdef FISHERDIAG_MAP_LARGE_BUFFERS
+  if (detail::is_large(bytes)) return detail::round_up(bytes, detail::kHugePage);
+#endif
+  return detail::round_up(bytes, detail::kCacheLine) + detail::kCacheLine;
+}
+
+}  // namespace fisherdiag

@@ -16,6 +16,9 @@ void* aligned_allocate(std::size_t bytes);
 void aligned_free(void* pointer, std::size_t bytes) noexcept;
 }  // namespace detail
 
+/// Bytes of memory a buffer of `bytes` takes, rounding and bookkeeping included.
+std::size_t aligned_bytes(std::size_t bytes);
+
 /// A fixed-size array of trivial elements, zero on construction, aligned to 64 bytes. Move-only.
 template <class T>
 class AlignedBuffer {

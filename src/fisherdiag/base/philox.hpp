@@ -36,11 +36,12 @@ class RandomStream {
 namespace random_stream {
 inline constexpr std::uint32_t kMonteCarlo = 1;   // labels drawn from the model; index = sample
 inline constexpr std::uint32_t kSketch = 2;       // signs of the sketch; index = sample
-inline constexpr std::uint32_t kSubset = 3;       // random subset of samples
+inline constexpr std::uint32_t kSubset = 3;       // random subset of samples; index = round
 inline constexpr std::uint32_t kInit = 4;         // parameter initialisation; index = tensor
 inline constexpr std::uint32_t kShuffle = 5;      // order of training samples; index = epoch
 inline constexpr std::uint32_t kSynthetic = 6;    // synthetic data; index = sample
 inline constexpr std::uint32_t kSyntheticClass = 7;  // class prototypes of synthetic data; index = class
+inline constexpr std::uint32_t kImportance = 8;   // samples drawn by importance; index = round
 inline constexpr std::uint32_t kTest = 1000;
 }  // namespace random_stream
 

@@ -31,6 +31,13 @@ std::string proc_value(const char* path, const std::string& key) {
   return {};
 }
 
+/// A size of /proc/self/status in bytes; 0 if there is none.
+std::uint64_t process_bytes(const std::string& key) {
+  std::istringstream value(proc_value("/proc/self/status", key));
+  std::uint64_t kibibytes = 0;
+  return value >> kibibytes ? kibibytes * kKibi : 0;
+}
+
 std::string first_line(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::string line;
@@ -51,9 +58,7 @@ std::size_t sysfs_size(const std::string& text) {
 
 std::uint64_t peak_rss_bytes() {
   // ru_maxrss also counts the program this process replaced on exec, so /proc is asked first.
-  std::istringstream high_water(proc_value("/proc/self/status", "VmHWM"));
-  std::uint64_t kibibytes = 0;
-  if (high_water >> kibibytes) return kibibytes * kKibi;
+  if (const std::uint64_t high_water = process_bytes("VmHWM")) return high_water;
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
 #ifdef __APPLE__
@@ -62,6 +67,8 @@ std::uint64_t peak_rss_bytes() {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * kKibi;
 #endif
 }
+
+std::uint64_t resident_bytes() { return process_bytes("VmRSS"); }
 
 void reset_peak_rss() { std::ofstream("/proc/self/clear_refs") << "5"; }
 

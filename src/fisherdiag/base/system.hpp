@@ -10,6 +10,9 @@ namespace fisherdiag {
 /// Largest resident memory of this process so far, in bytes; 0 where the system does not tell.
 std::uint64_t peak_rss_bytes();
 
+/// Resident memory of this process now, in bytes; 0 where the system does not tell.
+std::uint64_t resident_bytes();
+
 /// Makes peak_rss_bytes() count from now on, where the system allows it.
 void reset_peak_rss();
 

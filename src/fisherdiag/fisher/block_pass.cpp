@@ -35,13 +35,35 @@ std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple
 
 std::size_t strips_of(std::size_t columns, std::size_t lanes) { return (columns + lanes - 1) / lanes; }
 
+/// A model whose F fits the second-level cache beside a chunk of samples is summed chain by chain, one thread each.
+constexpr std::size_t kMostPartialBytes = std::size_t{256} << 10;
+
+/// Floats of one chain's partial F: rows padded to whole vectors.
+std::size_t partial_floats(const Architecture& architecture, std::size_t lanes) {
+  std::size_t total = 0;
+  for (const LinearLayer& layer : architecture.layers()) total += layer.outputs * round_up(layer.inputs, lanes);
+  return total;
+}
+
+bool sums_by_chain(const Architecture& architecture, const Estimator& estimator, std::size_t lanes) {
+  return estimator.kind != EstimatorKind::Batched &&
+         partial_floats(architecture, lanes) * sizeof(float) <= kMostPartialBytes;
+}
+
+PassTrack* track_of(PassProfile* profile, std::size_t worker) { return profile ? &profile->track(worker) : nullptr; }
+
+/// Multiplies and adds of `rows` rows against all weights of a layer.
+double product_flops(const LinearLayer& layer, std::size_t rows) {
+  return 2.0 * static_cast<double>(layer.inputs) * static_cast<double>(layer.outputs) * static_cast<double>(rows);
+}
+
 }  // namespace
 
 /// What one thread needs for a chunk of rows.
 struct BlockPass::Worker {
   Worker(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood, Groups groups,
-         const kernels::KernelTable& kernels)
-      : seeds(estimator, likelihood, architecture.outputs(), kernels) {
+         const kernels::KernelTable& kernels, PassTrack* own_track)
+      : track(own_track), seeds(estimator, likelihood, architecture.outputs(), kernels) {
     activations.emplace_back(kChunkRows, architecture.inputs(), kernels.lanes);
     for (const LinearLayer& layer : architecture.layers())
       activations.emplace_back(kChunkRows, layer.outputs, kernels.lanes);
@@ -53,14 +75,18 @@ struct BlockPass::Worker {
     }
   }
 
-  static std::size_t bytes(const Architecture& architecture, Groups groups, std::size_t lanes) {
+  static std::size_t bytes(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood,
+                           Groups groups, std::size_t lanes) {
     std::size_t total = StripBuffer::bytes(kChunkRows, architecture.inputs(), lanes);
     for (const LinearLayer& layer : architecture.layers())
       total += StripBuffer::bytes(kChunkRows, layer.outputs, lanes);
     total += 2 * StripBuffer::bytes(groups.rows * groups.columns, widest(architecture), lanes);
-    return total + 4 * groups.rows * architecture.outputs() * sizeof(float);
+    const std::size_t outputs = architecture.outputs();
+    if (outputs > lanes) total += 2 * aligned_bytes(groups.rows * outputs * sizeof(float));
+    return total + SeedBlock::bytes(estimator, likelihood, outputs, groups.rows);
   }
 
+  PassTrack* track;                      // where time is recorded; nullptr: nowhere
   std::vector<StripBuffer> activations;  // [0] the inputs, [l + 1] what layer l puts out
   StripBuffer delta[2];                  // sensitivities, taken in turn
   SeedBlock seeds;
@@ -68,19 +94,26 @@ struct BlockPass::Worker {
 };
 
 BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelihood likelihood,
-                     std::size_t block_rows, const Context& context)
-    : architecture_(network.architecture()), context_(context), estimator_(estimator),
+                     std::size_t block_rows, const Context& context, PassProfile* profile)
+    : architecture_(network.architecture()), context_(context), profile_(profile), estimator_(estimator),
       chain_(chain_rows(estimator)), packed_(network.architecture(), context), sum_(network.parameters().size()) {
   const Groups groups = choose_groups(seed_columns(estimator, likelihood, architecture_.outputs()));
   group_rows_ = groups.rows;
   group_columns_ = groups.columns;
+  const std::int64_t packing = profile_ ? PassProfile::now() : 0;
   packed_.pack(network, context);
+  if (profile_) profile_->add_to_all({PassPhase::Pack, 0, packing, PassProfile::now()});
+  const std::size_t lanes = packed_.kernels().lanes;
+  const bool by_chain = sums_by_chain(architecture_, estimator, lanes);
+  const std::size_t kept_rows = by_chain ? kChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
   for (const LinearLayer& layer : architecture_.layers()) {
-    inputs_.emplace_back(block_rows, layer.inputs, packed_.kernels().lanes);
-    outputs_.emplace_back(block_rows, layer.outputs, packed_.kernels().lanes);
+    inputs_.emplace_back(kept_rows, layer.inputs, lanes);
+    outputs_.emplace_back(kept_rows, layer.outputs, lanes);
   }
+  if (by_chain) partials_ = ChainPartials(architecture_, block_rows / chain_, lanes);
   for (int w = 0; w < context.threads(); ++w)
-    workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, groups, packed_.kernels()));
+    workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, groups, packed_.kernels(),
+                                                track_of(profile_, static_cast<std::size_t>(w))));
   make_tiles();
 }
 
@@ -94,12 +127,15 @@ std::size_t BlockPass::bytes(const Architecture& architecture, const Estimator& 
                              std::size_t block_rows, const Context& context) {
   const std::size_t lanes = kernels::kernel_table(context.isa()).lanes;
   const Groups groups = choose_groups(seed_columns(estimator, likelihood, architecture.outputs()));
-  std::size_t total = architecture.parameter_count() * sizeof(double) + PackedNetwork::bytes(architecture, lanes);
+  std::size_t total =
+      aligned_bytes(architecture.parameter_count() * sizeof(double)) + PackedNetwork::bytes(architecture, lanes);
+  const bool by_chain = sums_by_chain(architecture, estimator, lanes);
+  const std::size_t kept_rows = by_chain ? kChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
   for (const LinearLayer& layer : architecture.layers())
-    total += StripBuffer::bytes(block_rows, layer.inputs, lanes) + StripBuffer::bytes(block_rows, layer.outputs, lanes);
-  total += static_cast<std::size_t>(context.threads()) * Worker::bytes(architecture, groups, lanes);
-  // The caller's block of inputs and targets.
-  return total + block_rows * (architecture.inputs() + architecture.outputs()) * sizeof(float);
+    total += StripBuffer::bytes(kept_rows, layer.inputs, lanes) + StripBuffer::bytes(kept_rows, layer.outputs, lanes);
+  if (by_chain) total += ChainPartials::bytes(architecture, block_rows / chain_rows(estimator), lanes);
+  return total + static_cast<std::size_t>(context.threads()) *
+                     Worker::bytes(architecture, estimator, likelihood, groups, lanes);
 }
 
 void BlockPass::make_tiles() {
@@ -121,16 +157,53 @@ void BlockPass::make_tiles() {
 }
 
 void BlockPass::add(MatrixView<const float> inputs, MatrixView<const float> targets,
-                    std::span<const std::uint64_t> samples) {
-  const std::size_t chunks = (inputs.rows + kChunkRows - 1) / kChunkRows;
-  context_.parallel_for(chunks, [&](std::size_t chunk, std::size_t worker) {
+                    std::span<const std::uint64_t> samples, std::span<const float> weights,
+                    MatrixView<double> traces) {
+  weights_ = weights;
+  traces_ = traces;
+  if (!partials_.empty()) return add_by_chain(inputs, targets, samples);
+  {
+    const PassRegionTimer region(profile_, PassRegion::Rows);
+    const std::size_t chunks = (inputs.rows + kChunkRows - 1) / kChunkRows;
+    context_.parallel_for(chunks, [&](std::size_t chunk, std::size_t worker) {
+      const FlushDenormals flush;
+      const std::size_t first = chunk * kChunkRows;
+      rows_phase({first, first}, std::min(kChunkRows, inputs.rows - first), *workers_[worker], inputs, targets,
+                 samples);
+    });
+  }
+  const PassRegionTimer region(profile_, PassRegion::Tiles);
+  context_.parallel_for(tiles_.size(), [&](std::size_t tile, std::size_t worker) {
     const FlushDenormals flush;
-    const std::size_t first = chunk * kChunkRows;
-    rows_phase(first, std::min(kChunkRows, inputs.rows - first), *workers_[worker], inputs, targets, samples);
+    tile_phase(tiles_[tile], inputs.rows, worker);
   });
-  context_.parallel_for(tiles_.size(), [&](std::size_t tile, std::size_t) {
-    const FlushDenormals flush;
-    tile_phase(tiles_[tile], inputs.rows);
+}
+
+/// A chain's samples go through the network on one thread, chunk after chunk, and into that chain's own partial F, so
+/// nothing leaves the second-level cache; then the partial sums are added to F in the order of the chains.
+void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const float> targets,
+                             std::span<const std::uint64_t> samples) {
+  const std::size_t chains = (inputs.rows + chain_ - 1) / chain_;
+  {
+    const PassRegionTimer region(profile_, PassRegion::Rows);
+    context_.parallel_for(chains, [&](std::size_t chain, std::size_t worker) {
+      const FlushDenormals flush;
+      const std::size_t begin = chain * chain_, end = std::min(begin + chain_, inputs.rows);
+      for (std::size_t row = begin; row < end; row += kChunkRows) {
+        const std::size_t slot = worker * kChunkRows, count = std::min(kChunkRows, end - row);
+        rows_phase({row, slot}, count, *workers_[worker], inputs, targets, samples);
+        for (std::size_t l = 0; l < inputs_.size(); ++l) {
+          const PassTimer timer(workers_[worker]->track, PassPhase::Accumulate, l,
+                                product_flops(architecture_.layers()[l], count));
+          partials_.add(packed_.kernels(), chain, l, outputs_[l].rows(slot, count), inputs_[l].rows(slot, count),
+                        row == begin);
+        }
+      }
+    });
+  }
+  const PassRegionTimer region(profile_, PassRegion::Tiles);
+  context_.parallel_for(partials_.slices(), [&](std::size_t slice, std::size_t) {
+    partials_.add_slice_to(slice, chains, architecture_, sum_);
   });
 }
 
@@ -142,19 +215,50 @@ kernels::Strips BlockPass::activation(std::size_t l, std::size_t first, std::siz
   return worker.activations[l].rows(offset, count);
 }
 
-void BlockPass::rows_phase(std::size_t first, std::size_t count, Worker& worker, MatrixView<const float> inputs,
+void BlockPass::rows_phase(Place place, std::size_t count, Worker& worker, MatrixView<const float> inputs,
                            MatrixView<const float> targets, std::span<const std::uint64_t> samples) {
   const bool batched = estimator_.kind == EstimatorKind::Batched;
   const std::size_t layers = architecture_.layers().size();
-  packed_.kernels().to_strips(inputs.row(first), inputs.stride, activation(0, first, 0, count, worker),
-                              batched ? kernels::Strips{} : inputs_[0].rows(first, count));
+  {
+    const PassTimer timer(worker.track, PassPhase::Strips);
+    packed_.kernels().to_strips(inputs.row(place.row), inputs.stride, activation(0, place.kept, 0, count, worker),
+                                batched ? kernels::Strips{} : inputs_[0].rows(place.kept, count));
+  }
   for (std::size_t l = 0; l < layers; ++l) {
+    const PassTimer timer(worker.track, PassPhase::Forward, l, product_flops(architecture_.layers()[l], count));
     const bool square = !batched && l + 1 < layers;
-    packed_.forward(l, activation(l, first, 0, count, worker), activation(l + 1, first, 0, count, worker),
-                    square ? inputs_[l + 1].rows(first, count) : kernels::Strips{});
+    packed_.forward(l, activation(l, place.kept, 0, count, worker), activation(l + 1, place.kept, 0, count, worker),
+                    square ? inputs_[l + 1].rows(place.kept, count) : kernels::Strips{});
   }
   for (std::size_t offset = 0; offset < count; offset += group_rows_)
-    seeds_and_backward(first, offset, std::min(group_rows_, count - offset), worker, targets, samples);
+    seeds_and_backward(place, offset, std::min(group_rows_, count - offset), worker, targets, samples);
+  if (traces_.rows) write_traces(place, count);
+}
+
+namespace {
+
+/// Sum of row `r` of a matrix in strips.
+double row_sum(const kernels::ConstStrips& strips, std::size_t r, std::size_t lanes) {
+  float sums[16] = {};
+  for (std::size_t c = 0; c < strips.cols; c += lanes) {
+    const float* values = strips.data + c / lanes * strips.stride + r * lanes;
+    for (std::size_t i = 0; i < std::min(lanes, strips.cols - c); ++i) sums[i] += values[i];
+  }
+  double sum = 0;
+  for (const float part : sums) sum += static_cast<double>(part);
+  return sum;
+}
+
+}  // namespace
+
+/// A squared outer product's elements add up to the product of the sums; the bias's input is 1.
+void BlockPass::write_traces(Place place, std::size_t count) {
+  const std::size_t lanes = packed_.kernels().lanes;
+  for (std::size_t l = 0; l < inputs_.size(); ++l) {
+    const kernels::ConstStrips squared = inputs_[l].rows(place.kept, count), q = outputs_[l].rows(place.kept, count);
+    for (std::size_t r = 0; r < count; ++r)
+      traces_(place.row + r, l) = (1 + row_sum(squared, r, lanes)) * row_sum(q, r, lanes);
+  }
 }
 
 namespace {
@@ -166,10 +270,26 @@ MatrixView<float> as_rows(const kernels::Strips& strips, std::size_t lanes) {
 
 }  // namespace
 
-void BlockPass::seeds_and_backward(std::size_t first, std::size_t offset, std::size_t count, Worker& worker,
+void BlockPass::seeds_and_backward(Place place, std::size_t offset, std::size_t count, Worker& worker,
                                    MatrixView<const float> targets, std::span<const std::uint64_t> samples) {
+  prepare_seeds(place, offset, count, worker, targets, samples);
+  if (architecture_.layers().size() == 1) return;
+
+  // Never past this chunk's rows: the next ones belong to another thread.
+  const std::size_t group_rows = std::min(group_rows_, round_up(count, kernels::kRowTile));
+  for (std::size_t k0 = 0; k0 < worker.seeds.columns(); k0 += group_columns_) {
+    const std::size_t groups = std::min(group_columns_, worker.seeds.columns() - k0);
+    write_seeds(k0, groups, group_rows, count, worker);
+    back_propagate(place.kept, offset, group_rows, groups, k0 == 0, worker);
+  }
+}
+
+/// Seeds of `count` rows whose logits are at `offset` of the chunk, and the last layer's Q of these rows.
+void BlockPass::prepare_seeds(Place place, std::size_t offset, std::size_t count, Worker& worker,
+                              MatrixView<const float> targets, std::span<const std::uint64_t> samples) {
+  const PassTimer timer(worker.track, PassPhase::Seeds);
   const kernels::KernelTable& k = packed_.kernels();
-  const std::size_t outputs = architecture_.outputs(), row = first + offset;
+  const std::size_t outputs = architecture_.outputs(), row = place.row + offset;
   const kernels::Strips z = worker.activations.back().rows(offset, count);
   MatrixView<float> logits = as_rows(z, k.lanes);
   if (outputs > k.lanes) {
@@ -178,25 +298,26 @@ void BlockPass::seeds_and_backward(std::size_t first, std::size_t offset, std::s
   }
   const MatrixView<const float> own_targets =
       targets.rows ? MatrixView<const float>{targets.row(row), count, targets.cols, targets.stride} : targets;
-  worker.seeds.prepare(logits, own_targets, samples.subspan(row, count));
-  write_top(row, count, worker);
-  if (architecture_.layers().size() == 1) return;
+  worker.seeds.prepare(logits, own_targets, samples.subspan(row, count),
+                       weights_.empty() ? weights_ : weights_.subspan(row, count));
+  write_top(place.kept + offset, count, worker);
+}
 
-  // Never past this chunk's rows: the next ones belong to another thread.
-  const std::size_t group_rows = std::min(group_rows_, round_up(count, kernels::kRowTile));
-  for (std::size_t k0 = 0; k0 < worker.seeds.columns(); k0 += group_columns_) {
-    const std::size_t groups = std::min(group_columns_, worker.seeds.columns() - k0);
-    for (std::size_t g = 0; g < groups; ++g) {
-      kernels::Strips d = worker.delta[0].shaped(group_rows * groups, outputs);
-      d = {d.data + g * group_rows * k.lanes, count, outputs, d.stride};
-      if (outputs <= k.lanes) {
-        worker.seeds.write(k0 + g, as_rows(d, k.lanes));
-      } else {
-        worker.seeds.write(k0 + g, {worker.seed_rows.data(), count, outputs});
-        k.to_strips(worker.seed_rows.data(), outputs, d, {});
-      }
+/// Seeds [k0, k0 + groups) of `count` rows, one group of `group_rows` rows per seed, where the backward pass starts.
+void BlockPass::write_seeds(std::size_t k0, std::size_t groups, std::size_t group_rows, std::size_t count,
+                            Worker& worker) {
+  const PassTimer timer(worker.track, PassPhase::Seeds);
+  const kernels::KernelTable& k = packed_.kernels();
+  const std::size_t outputs = architecture_.outputs();
+  for (std::size_t g = 0; g < groups; ++g) {
+    kernels::Strips d = worker.delta[0].shaped(group_rows * groups, outputs);
+    d = {d.data + g * group_rows * k.lanes, count, outputs, d.stride};
+    if (outputs <= k.lanes) {
+      worker.seeds.write(k0 + g, as_rows(d, k.lanes));
+    } else {
+      worker.seeds.write(k0 + g, {worker.seed_rows.data(), count, outputs});
+      k.to_strips(worker.seed_rows.data(), outputs, d, {});
     }
-    back_propagate(first, offset, group_rows, groups, k0 == 0, worker);
   }
 }
 
@@ -221,6 +342,8 @@ void BlockPass::back_propagate(std::size_t first, std::size_t offset, std::size_
   for (std::size_t l = architecture_.layers().size() - 1, turn = 1; l > 0; --l, turn ^= 1) {
     const kernels::Strips factor = activation(l, first, offset, group_rows, worker);
     const kernels::Strips kept = outputs_[l - 1].rows(first + offset, group_rows);
+    const PassTimer timer(worker.track, PassPhase::Backward, l,
+                          product_flops(architecture_.layers()[l], group_rows * groups));
     // batched has one seed and keeps the sensitivities themselves.
     const kernels::Strips below =
         batched ? kept : worker.delta[turn].shaped(group_rows * groups, architecture_.layers()[l - 1].outputs);
@@ -229,10 +352,18 @@ void BlockPass::back_propagate(std::size_t first, std::size_t offset, std::size_
   }
 }
 
-void BlockPass::tile_phase(const Tile& tile, std::size_t rows) {
+/// Multiplies and adds of `rows` rows in a tile.
+double BlockPass::tile_flops(const Tile& tile, std::size_t rows) const {
+  const std::size_t lanes = packed_.kernels().lanes, inputs = architecture_.layers()[tile.layer].inputs;
+  const std::size_t columns = std::min(tile.range.strip_end * lanes, inputs) - tile.range.strip_begin * lanes;
+  return 2.0 * static_cast<double>((tile.range.row_end - tile.range.row_begin) * columns) * static_cast<double>(rows);
+}
+
+void BlockPass::tile_phase(const Tile& tile, std::size_t rows, std::size_t worker) {
   const kernels::KernelTable& k = packed_.kernels();
   const std::size_t inputs = architecture_.layers()[tile.layer].inputs;
   double* fisher = sum_.data() + architecture_.weight_offset(tile.layer);
+  const PassTimer timer(workers_[worker]->track, PassPhase::Accumulate, tile.layer, tile_flops(tile, rows));
   for (std::size_t first = 0; first < rows; first += chain_) {
     const std::size_t count = std::min(chain_, rows - first);
     const kernels::ConstStrips left = outputs_[tile.layer].rows(first, count);
@@ -259,6 +390,8 @@ void BlockPass::add_bias(const Tile& tile, const kernels::ConstStrips& left, dou
   packed_.kernels().column_sums(own, false, sums);
   for (std::size_t o = 0; o < count; ++o) fisher[o] += scale * sums[o] * sums[o];
 }
+
+void BlockPass::clear() { std::ranges::fill(sum_, 0.0); }
 
 AlignedBuffer<double> BlockPass::take_sum() { return std::move(sum_); }
 

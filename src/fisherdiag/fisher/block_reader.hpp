@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "fisherdiag/base/aligned.hpp"
@@ -15,6 +16,9 @@ class BlockReader {
  public:
   /// `subset` empty: all samples.
   BlockReader(Dataset& data, std::vector<std::uint64_t> subset, std::size_t block_rows, bool with_targets);
+
+  /// Another subset from now on.
+  void select(std::vector<std::uint64_t> subset) { subset_ = std::move(subset); }
 
   /// Reads samples [first, first + count) of the chosen ones; count <= block_rows.
   void read(std::size_t first, std::size_t count);

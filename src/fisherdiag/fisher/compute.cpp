@@ -8,9 +8,12 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/version.hpp"
-#include "fisherdiag/fisher/block_pass.hpp"
 #include "fisherdiag/fisher/block_reader.hpp"
-#include "fisherdiag/fisher/subset.hpp"
+#include "fisherdiag/fisher/memory.hpp"
+#include "fisherdiag/fisher/pass.hpp"
+#include "fisherdiag/fisher/sample_scores.hpp"
+#include "fisherdiag/fisher/sampling.hpp"
+#include "fisherdiag/likelihood/seeds.hpp"
 
 namespace fisherdiag {
 
@@ -20,16 +23,15 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Rows per block and thread: two synchronisations per block, so enough that they do not show.
-constexpr std::size_t kRowsPerThread = 1024;
-/// Blocks larger than this leave the caches of any machine and gain nothing.
-constexpr std::size_t kMostBlockBytes = std::size_t{96} << 20;
-
-void check_request(const Network& network, const Dataset& data, const FisherOptions& options) {
+void check_request(const Network& network, const Dataset& data, const FisherOptions& options,
+                   const Context& context) {
   const Architecture& architecture = network.architecture();
   check_estimator(options.estimator, options.likelihood, architecture.outputs());
+  check_precision(options.precision, options.estimator.kind, context.isa());
   if (data.size() == 0) throw DataError(data.name() + ": no samples");
-  if (options.max_samples && *options.max_samples == 0) throw ArgumentError("a Fisher pass needs at least one sample");
+  if (options.profile && options.profile->threads() < static_cast<std::size_t>(context.threads()))
+    throw ArgumentError("the profile has " + std::to_string(options.profile->threads()) + " tracks for " +
+                        std::to_string(context.threads()) + " threads");
   if (data.features() != architecture.inputs())
     throw ArgumentError(data.name() + " has " + std::to_string(data.features()) + " features per sample but the model takes " +
                         std::to_string(architecture.inputs()));
@@ -52,27 +54,6 @@ void require_finite_weights(const Network& network) {
         throw DataError("element " + std::to_string(i) + " of parameter '" + tensor.name + "' is not finite");
 }
 
-/// A multiple of the chain: as large as helps, as small as the memory bound asks.
-std::size_t choose_block_rows(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
-                              const Context& context) {
-  const std::size_t chain = BlockPass::chain_rows(options.estimator);
-  const auto chains = [&](std::size_t rows) { return std::max<std::size_t>(rows / chain, 1) * chain; };
-  std::size_t rows = chains(kRowsPerThread * static_cast<std::size_t>(context.threads()));
-  rows = std::min(rows, (samples + chain - 1) / chain * chain);
-  const auto bytes = [&](std::size_t r) {
-    return BlockPass::bytes(architecture, options.estimator, options.likelihood, r, context);
-  };
-  const std::size_t fixed = 2 * bytes(chain) - bytes(2 * chain);
-  while (rows > chain && bytes(rows) - fixed > kMostBlockBytes) rows = chains(rows / 2);
-  if (options.max_memory_bytes) {
-    while (rows > chain && bytes(rows) > options.max_memory_bytes) rows = chains(rows / 2);
-    if (bytes(rows) > options.max_memory_bytes)
-      throw ArgumentError("the pass needs at least " + std::to_string((bytes(rows) >> 20) + 1) +
-                          " MiB but is allowed " + std::to_string(options.max_memory_bytes >> 20) + " MiB");
-  }
-  return rows;
-}
-
 /// sum * norm in float; a value that does not fit is an error naming its parameter.
 AlignedBuffer<float> normalize(const Architecture& architecture, const AlignedBuffer<double>& sum, double norm) {
   AlignedBuffer<float> values(sum.size());
@@ -87,46 +68,121 @@ AlignedBuffer<float> normalize(const Architecture& architecture, const AlignedBu
   return values;
 }
 
-double norm_factor(const FisherOptions& options, std::size_t samples) {
-  if (options.normalization == Normalization::Sum) return 1.0;
-  if (options.estimator.kind != EstimatorKind::Batched) return 1.0 / static_cast<double>(samples);
-  const std::size_t batches = (samples + options.estimator.batch_size - 1) / options.estimator.batch_size;
-  return 1.0 / static_cast<double>(batches);
+Sampling make_sampling(const FisherOptions& options, const Network& network, const Dataset& data) {
+  Subset subset = options.subset;
+  if (options.max_samples) {
+    if (subset.kind != SubsetKind::All) throw ArgumentError("max_samples is a subset of its own");
+    subset = {SubsetKind::Uniform, options.max_samples};
+  }
+  return {subset, options.until, data.size(), network.architecture().layers().size(), options.estimator.seed,
+          options.estimator.kind != EstimatorKind::Batched};
+}
+
+/// One computation: its options, what it uses and what it counts.
+struct Run {
+  const Network& network;
+  Dataset& data;
+  const FisherOptions& options;
+  const Context& context;
+  FisherStatistics& statistics;
+  std::size_t block_rows;
+  std::size_t done = 0;      // samples that went through the network, whether for scores or for the sum
+  std::size_t expected = 0;  // the same at the end, as far as known
+
+  void report_progress() const {
+    if (options.progress && !options.progress(done, expected)) throw InterruptedError("interrupted");
+  }
+};
+
+SampleScores score(Run& run) {
+  ScoreOptions options{run.options.estimator, run.options.likelihood, run.block_rows, run.options.profile, {}};
+  run.expected = run.data.size() + (run.options.until ? 0 : run.options.subset.size.value_or(0));
+  options.progress = [&](std::size_t done) {
+    run.done = done;
+    run.report_progress();
+    return true;
+  };
+  run.statistics.flops +=
+      static_cast<double>(run.data.size()) * score_flops_per_sample(run.network.architecture());
+  return score_samples(run.network, run.data, options, run.context, run.statistics.reading_seconds);
+}
+
+void add_round(Run& run, Sampling& sampling, const SampleRound& round, BlockReader& reader, FisherPass& pass) {
+  PassTrack* track = run.options.profile ? &run.options.profile->main_track() : nullptr;
+  const Architecture& architecture = run.network.architecture();
+  const std::size_t layers = architecture.layers().size();
+  AlignedBuffer<double> traces(sampling.wants_traces() ? std::min(run.block_rows, round.count) * layers : 0);
+  run.statistics.flops += static_cast<double>(round.count) *
+                          fisher_flops_per_sample(architecture, run.options.estimator, run.options.likelihood);
+  reader.select(round.samples);
+  if (round.replaces) pass.clear();
+  for (std::size_t done = 0; done < round.count;) {
+    const std::size_t count = std::min(run.block_rows, round.count - done);
+    const Clock::time_point reading = Clock::now();
+    {
+      const PassTimer timer(track, PassPhase::Read);
+      reader.read(done, count);
+    }
+    run.statistics.reading_seconds += seconds_since(reading);
+    const std::span<const float> weights(round.weights);
+    pass.add(reader.inputs(), reader.targets(), reader.samples(),
+             weights.empty() ? weights : weights.subspan(done, count),
+             {traces.data(), traces.empty() ? 0 : count, layers});
+    sampling.add_traces({traces.data(), traces.empty() ? 0 : count * layers});
+    done += count;
+    run.done += count;
+    run.report_progress();
+  }
+}
+
+/// The sum over all rounds that `sampling` asks for.
+AlignedBuffer<double> sum_rounds(Run& run, Sampling& sampling) {
+  if (sampling.needs_scores()) sampling.use_scores(score(run));
+  BlockReader reader(run.data, {}, std::min(run.block_rows, sampling.bound()),
+                     needs_targets(run.options.estimator.kind));
+  const std::unique_ptr<FisherPass> pass = make_pass(run.network, run.options, run.block_rows, run.context);
+  do {
+    const SampleRound& round = sampling.next();
+    run.expected = run.done + round.count;
+    add_round(run, sampling, round, reader, *pass);
+    sampling.finish_round();
+  } while (!sampling.finished());
+  return pass->take_sum();
+}
+
+double norm_factor(const FisherOptions& options, const Sampling& sampling) {
+  if (options.normalization == Normalization::Sum) return sampling.sum_scale();
+  if (options.estimator.kind != EstimatorKind::Batched) return sampling.mean_scale();
+  const std::size_t batch = options.estimator.batch_size;
+  return 1.0 / static_cast<double>((sampling.used() + batch - 1) / batch);
 }
 
 }  // namespace
 
 FisherDiagonal compute_fisher(const Network& network, Dataset& data, const FisherOptions& options,
                               const Context& context, FisherStatistics* statistics) {
-  check_request(network, data, options);
-  require_finite_weights(network);
+  check_request(network, data, options, context);
+  PassTrack* track = options.profile ? &options.profile->main_track() : nullptr;
+  {
+    const PassTimer timer(track, PassPhase::Check);
+    require_finite_weights(network);
+  }
   const Architecture& architecture = network.architecture();
-  std::vector<std::uint64_t> subset;
-  if (options.max_samples && *options.max_samples < data.size())
-    subset = random_subset(data.size(), *options.max_samples, options.estimator.seed);
-  const std::size_t samples = subset.empty() ? data.size() : subset.size();
-  const std::size_t rows = choose_block_rows(architecture, options, samples, context);
+  Sampling sampling = make_sampling(options, network, data);
+  FisherOptions beside = options;  // what sampling needs is not the pass's
+  beside.memory_in_use += sampling.bytes();
+  const std::size_t rows = choose_block_rows(architecture, beside, sampling.bound(), context);
 
   FisherStatistics own;
-  own.workspace_bytes = BlockPass::bytes(architecture, options.estimator, options.likelihood, rows, context);
-  own.flops = static_cast<double>(samples) * fisher_flops_per_sample(architecture, options.estimator, options.likelihood);
+  own.workspace_bytes = fisher_memory(architecture, options, sampling.bound(), rows, context) + sampling.bytes();
   const Clock::time_point start = Clock::now();
-  BlockReader reader(data, std::move(subset), std::min(rows, samples), needs_targets(options.estimator.kind));
-  AlignedBuffer<double> sum;
+  Run run{network, data, options, context, own, rows};
+  const AlignedBuffer<double> sum = sum_rounds(run, sampling);
+  AlignedBuffer<float> values;
   {
-    BlockPass pass(network, options.estimator, options.likelihood, rows, context);
-    for (std::size_t done = 0; done < samples;) {
-      const std::size_t count = std::min(rows, samples - done);
-      const Clock::time_point reading = Clock::now();
-      reader.read(done, count);
-      own.reading_seconds += seconds_since(reading);
-      pass.add(reader.inputs(), reader.targets(), reader.samples());
-      done += count;
-      if (options.progress && !options.progress(done, samples)) throw InterruptedError("interrupted");
-    }
-    sum = pass.take_sum();
+    const PassTimer timer(track, PassPhase::Normalize);
+    values = normalize(architecture, sum, norm_factor(options, sampling));
   }
-  AlignedBuffer<float> values = normalize(architecture, sum, norm_factor(options, samples));
   own.seconds = seconds_since(start) - own.reading_seconds;
   if (statistics) *statistics = own;
 
@@ -134,10 +190,16 @@ FisherDiagonal compute_fisher(const Network& network, Dataset& data, const Fishe
   metadata.estimator = options.estimator;
   metadata.likelihood = options.likelihood;
   metadata.normalization = options.normalization;
-  metadata.samples = samples;
-  metadata.weights_sha256 = network.sha256();
+  metadata.samples = sampling.used();
+  metadata.sampling = sampling.record(options.normalization == Normalization::Mean);
+  {
+    const PassTimer timer(track, PassPhase::Digest);
+    metadata.weights_sha256 = network.sha256();
+  }
   metadata.data = data.name();
   metadata.isa = isa_name(context.isa());
+  metadata.precision = options.precision;
+  metadata.precision_unit = precision_unit(options.precision, context.isa());
   metadata.version = version();
   return FisherDiagonal(architecture.parameters(), std::move(values), std::move(metadata));
 }

@@ -76,10 +76,14 @@ Strings FisherMetadata::to_strings() const {
                   {"weights_sha256", weights_sha256},
                   {"data", data},
                   {"isa", isa},
+                  {"precision", std::string(precision_name(precision))},
+                  {"rounding_error", precision == Precision::Bf16 ? "5e-3" : "1e-5"},
                   {"version", version}};
   if (estimator.kind == EstimatorKind::MonteCarlo || estimator.kind == EstimatorKind::Sketch)
     strings["draws"] = std::to_string(estimator.draws);
+  if (!precision_unit.empty()) strings["precision_unit"] = precision_unit;
   if (estimator.kind == EstimatorKind::Batched) strings["batch_size"] = std::to_string(estimator.batch_size);
+  sampling.add_to(strings);
   return strings;
 }
 
@@ -89,12 +93,15 @@ FisherMetadata FisherMetadata::from_strings(const Strings& strings) {
   read_name(strings, "likelihood", &likelihood_from_name, metadata.likelihood);
   read_name(strings, "normalization", &normalization_from_name, metadata.normalization);
   read_integer(strings, "samples", metadata.samples);
+  metadata.sampling = SamplingRecord::from_strings(strings);
   read_integer(strings, "seed", metadata.estimator.seed);
   read_integer(strings, "draws", metadata.estimator.draws);
   read_integer(strings, "batch_size", metadata.estimator.batch_size);
   read_text(strings, "weights_sha256", metadata.weights_sha256);
   read_text(strings, "data", metadata.data);
   read_text(strings, "isa", metadata.isa);
+  read_name(strings, "precision", &precision_from_name, metadata.precision);
+  read_text(strings, "precision_unit", metadata.precision_unit);
   read_text(strings, "version", metadata.version);
   return metadata;
 }

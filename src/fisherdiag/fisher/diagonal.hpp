@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "fisherdiag/base/aligned.hpp"
+#include "fisherdiag/fisher/precision.hpp"
+#include "fisherdiag/fisher/sampling_record.hpp"
 #include "fisherdiag/likelihood/estimator.hpp"
 #include "fisherdiag/likelihood/likelihood.hpp"
 #include "fisherdiag/nn/architecture.hpp"
@@ -28,9 +30,12 @@ struct FisherMetadata {
   Likelihood likelihood = Likelihood::Categorical;
   Normalization normalization = Normalization::Mean;
   std::uint64_t samples = 0;   ///< samples that entered the sum
+  SamplingRecord sampling;     ///< how they were chosen, and the error that makes
   std::string weights_sha256;  ///< of the parameters it was computed at
   std::string data;            ///< how the data was named
   std::string isa;
+  Precision precision = Precision::Float32;
+  std::string precision_unit;  ///< what multiplied in bf16 (precision.hpp); written if not empty
   std::string version;
 
   std::map<std::string, std::string> to_strings() const;

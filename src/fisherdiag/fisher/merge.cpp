@@ -12,8 +12,9 @@ namespace fisherdiag {
 
 namespace {
 
-/// What a `mean` was divided by.
+/// What a `mean` was divided by; for an importance subset the samples it stands for, which is what it was scaled to.
 double divisor(const FisherMetadata& metadata) {
+  if (metadata.sampling.subset == SubsetKind::Importance) return static_cast<double>(metadata.sampling.population);
   if (metadata.estimator.kind != EstimatorKind::Batched) return static_cast<double>(metadata.samples);
   const std::uint64_t batch = metadata.estimator.batch_size;
   return batch ? static_cast<double>((metadata.samples + batch - 1) / batch) : 0.0;
@@ -55,6 +56,7 @@ void FisherMerger::begin(const FisherDiagonal& first) {
   metadata_ = first.metadata();
   metadata_.samples = 0;
   metadata_.data.clear();
+  metadata_.sampling = {};
 }
 
 void FisherMerger::check_part(const FisherDiagonal& part) const {
@@ -92,6 +94,9 @@ void FisherMerger::add(const FisherDiagonal& part) {
   else if (metadata_.weights_sha256 != part.metadata().weights_sha256)
     metadata_.weights_sha256.clear();
   if (metadata_.isa != part.metadata().isa) metadata_.isa = "mixed";
+  // A sum is no more precise than its least precise part.
+  if (part.metadata().precision == Precision::Bf16) metadata_.precision = Precision::Bf16;
+  if (metadata_.precision_unit != part.metadata().precision_unit) metadata_.precision_unit = "mixed";
   ++parts_;
 }
 

@@ -39,6 +39,15 @@ using GramSquared = void(const ConstStrips& left, const ConstStrips& right, cons
 using Outer = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, float scale,
                    float* target, std::size_t stride) noexcept;
 
+/// target[o * stride + i] += sum_n left(n, o) right(n, i), the chain of each element going on where the target's float
+/// stands; with `first` it starts at zero. For targets that fit a cache and take a chain in several pieces: pieces added
+/// one after the other give the bits of one SquaredOuter chain.
+///
+/// Shapes    left [N, O], right [N, I] in strips; target [O, stride], stride a multiple of the lanes and >= I rounded up
+///           to them, aligned to a vector. Padding columns receive what right's padding holds.
+using AddOuter = void(const ConstStrips& left, const ConstStrips& right, bool first, float* target,
+                      std::size_t stride) noexcept;
+
 /// Samples per float chain before its sum goes to a double (docs/numerics.md).
 inline constexpr std::size_t kChain = 512;
 

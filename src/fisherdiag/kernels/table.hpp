@@ -27,6 +27,7 @@ struct KernelTable {
   FromStrips* from_strips;
   Gemm* gemm;
   SquaredOuter* squared_outer;
+  AddOuter* add_outer;
   GramSquared* gram_squared;
   Outer* outer;
   ColumnSums* column_sums;

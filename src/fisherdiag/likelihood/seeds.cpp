@@ -1,5 +1,6 @@
 #include "fisherdiag/likelihood/seeds.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <string>
@@ -46,6 +47,21 @@ void check_shapes(MatrixView<const float> logits, MatrixView<const float> target
   if (with_targets && (targets.rows != logits.rows || targets.cols != target_width))
     throw ArgumentError("targets are " + std::to_string(targets.rows) + " x " + std::to_string(targets.cols) +
                         ", needed are " + std::to_string(logits.rows) + " x " + std::to_string(target_width));
+}
+
+void check_weights(std::span<const float> weights, std::size_t rows, EstimatorKind kind) {
+  if (weights.empty()) return;
+  if (kind == EstimatorKind::Batched)
+    throw ArgumentError("estimator 'batched' takes no weights: its gradients are added before they are squared");
+  if (weights.size() != rows)
+    throw ArgumentError("there are " + std::to_string(weights.size()) + " weights for " + std::to_string(rows) +
+                        " samples");
+}
+
+/// values(r, .) *= factors[r]; nothing if there are no factors.
+void scale_rows(std::span<const float> factors, MatrixView<float> values) {
+  for (std::size_t r = 0; r < factors.size(); ++r)
+    for (std::size_t c = 0; c < values.cols; ++c) values(r, c) *= factors[r];
 }
 
 void square(MatrixView<float> values) {
@@ -95,6 +111,9 @@ struct SeedBlock::State {
   std::unique_ptr<detail::OutputModel> model;
   std::unique_ptr<detail::SeedSource> source;
   mutable AlignedBuffer<float> scratch;  // [rows, C]: one column while squares are added up
+  std::vector<float> weights, roots;     // of each row; empty: 1
+
+  void write_plain_squares(MatrixView<float> squares) const;
 };
 
 SeedBlock::SeedBlock(const Estimator& estimator, Likelihood likelihood, std::size_t outputs,
@@ -110,14 +129,30 @@ SeedBlock::~SeedBlock() = default;
 SeedBlock::SeedBlock(SeedBlock&&) noexcept = default;
 
 void SeedBlock::prepare(MatrixView<const float> logits, MatrixView<const float> targets,
-                        std::span<const std::uint64_t> samples) {
+                        std::span<const std::uint64_t> samples, std::span<const float> weights) {
   State& state = *state_;
+  check_weights(weights, logits.rows, state.estimator.kind);
   check_shapes(logits, targets, samples, state.model->outputs(), state.model->target_width(),
                needs_targets(state.estimator.kind));
   check_logits(logits, samples);
   state.model->prepare(logits, samples);
   state.source->prepare(*state.model, targets, samples);
   if (state.columns > 1 && !state.source->is_exact()) detail::grow(state.scratch, logits.rows * logits.cols);
+  state.weights.assign(weights.begin(), weights.end());
+  state.roots.resize(weights.size());
+  std::ranges::transform(weights, state.roots.begin(), [](float weight) { return std::sqrt(weight); });
+}
+
+std::size_t SeedBlock::bytes(const Estimator& estimator, Likelihood likelihood, std::size_t outputs,
+                             std::size_t rows) {
+  constexpr std::size_t kSignsPerWord = 32;
+  const std::size_t target_width = likelihood == Likelihood::Categorical ? 1 : outputs;
+  // At most three matrices of the likelihood, one column of squares, targets or modes, and two numbers per row.
+  std::size_t floats = rows * (4 * outputs + target_width + 2);
+  if (estimator.kind == EstimatorKind::MonteCarlo) floats += rows * estimator.draws * target_width;
+  if (estimator.kind == EstimatorKind::Sketch)
+    floats += rows * estimator.draws * ((outputs + kSignsPerWord - 1) / kSignsPerWord);
+  return aligned_bytes(floats * sizeof(float));
 }
 
 std::size_t SeedBlock::columns() const {
@@ -126,16 +161,21 @@ std::size_t SeedBlock::columns() const {
 
 void SeedBlock::write(std::size_t k, MatrixView<float> seeds) const {
   state_->source->write(*state_->model, k, seeds);
+  scale_rows(state_->roots, seeds);
 }
 
 void SeedBlock::write_squares(MatrixView<float> squares) const {
-  const State& state = *state_;
-  if (state.source->is_exact()) return state.model->variances(squares);
-  state.source->write(*state.model, 0, squares);
+  state_->write_plain_squares(squares);
+  scale_rows(state_->weights, squares);
+}
+
+void SeedBlock::State::write_plain_squares(MatrixView<float> squares) const {
+  if (source->is_exact()) return model->variances(squares);
+  source->write(*model, 0, squares);
   square(squares);
-  const MatrixView<float> column(state.scratch.data(), squares.rows, squares.cols);
-  for (std::size_t k = 1; k < state.columns; ++k) {
-    state.source->write(*state.model, k, column);
+  const MatrixView<float> column(scratch.data(), squares.rows, squares.cols);
+  for (std::size_t k = 1; k < columns; ++k) {
+    source->write(*model, k, column);
     for (std::size_t r = 0; r < squares.rows; ++r)
       for (std::size_t c = 0; c < squares.cols; ++c) squares(r, c) += column(r, c) * column(r, c);
   }

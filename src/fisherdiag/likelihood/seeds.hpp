@@ -36,7 +36,14 @@ class SeedBlock {
   /// each row in its dataset (names rows in errors, keys random draws).
   /// Throws DataError naming the sample for a logit that is not finite, a label that is not a whole number in [0, C),
   /// a Bernoulli target that is not 0 or 1, a negative or fractional Poisson count.
-  void prepare(MatrixView<const float> logits, MatrixView<const float> targets, std::span<const std::uint64_t> samples);
+  /// weights: empty, or w_r >= 0 for each row, and then F = norm sum_n w_n sum_k (J_n^T s_nk)^2: the seeds below come
+  /// times sqrt(w_r), their squares times w_r. ArgumentError for another count, or for batched, whose gradients are
+  /// added before they are squared.
+  void prepare(MatrixView<const float> logits, MatrixView<const float> targets, std::span<const std::uint64_t> samples,
+               std::span<const float> weights = {});
+
+  /// Bytes a block of `rows` rows takes.
+  static std::size_t bytes(const Estimator& estimator, Likelihood likelihood, std::size_t outputs, std::size_t rows);
 
   std::size_t columns() const;
   /// seeds(r, c) = s_{r,k}[c] for the prepared rows; seeds [n, C].

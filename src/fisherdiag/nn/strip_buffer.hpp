@@ -17,9 +17,9 @@ class StripBuffer {
       : rows_(rows), cols_(cols), lanes_(lanes), stride_(strip_floats(rows, lanes)),
         storage_((cols + lanes - 1) / lanes * stride_) {}
 
-  /// Bytes a buffer of this shape takes.
+  /// Bytes of memory a buffer of this shape takes.
   static std::size_t bytes(std::size_t rows, std::size_t cols, std::size_t lanes) {
-    return (cols + lanes - 1) / lanes * strip_floats(rows, lanes) * sizeof(float);
+    return aligned_bytes((cols + lanes - 1) / lanes * strip_floats(rows, lanes) * sizeof(float));
   }
 
   bool empty() const { return storage_.empty(); }

@@ -147,12 +147,31 @@ void tile(const GemmArguments& g, Place p, std::size_t begin, std::size_t end) {
 
 FISHERDIAG_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
+/// Asks for part `part` of `parts` of a piece of b, so that it is in the second-level cache when its turn comes:
+/// weights are too many to stay there, and the first tile would otherwise wait for each line.
+template <int Cols>
+FISHERDIAG_INLINE void prefetch_piece(const float* piece, std::size_t stride, std::size_t depth, std::size_t part,
+                                      std::size_t parts) {
+  const std::size_t begin = depth * part / parts, end = depth * (part + 1) / parts;
+  for (int c = 0; c < Cols; ++c)
+    for (std::size_t k = begin * kLanes; k < end * kLanes; k += 64 / sizeof(float))
+      __builtin_prefetch(piece + c * stride + k, 0, 2);
+}
+
 /// One column block of c over depth [begin, end): each piece of b stays in the first-level cache for all rows.
 template <Nonlinearity F, int Cols>
-void column_block(const GemmArguments& g, std::size_t strip, std::size_t begin, std::size_t end) {
-  for (std::size_t depth = begin; depth < end; depth += kDepthL1)
-    for (std::size_t row = 0; row < g.a.rows; row += kTileRows)
-      tile<F, Cols>(g, {row, strip}, depth, smaller(depth + kDepthL1, end));
+void column_block(const GemmArguments& g, std::size_t strip, std::size_t begin, std::size_t end,
+                  const float* following) {
+  const std::size_t tiles = (g.a.rows + kTileRows - 1) / kTileRows;
+  for (std::size_t depth = begin; depth < end; depth += kDepthL1) {
+    const std::size_t stop = smaller(depth + kDepthL1, end);
+    const float* next = stop < end ? g.b.data + strip * g.b.stride + stop * kLanes : following;
+    const std::size_t next_depth = stop < end ? smaller(kDepthL1, end - stop) : smaller(kDepthL1, end - begin);
+    for (std::size_t t = 0; t < tiles; ++t) {
+      if (next) prefetch_piece<Cols>(next, g.b.stride, next_depth, t, tiles);
+      tile<F, Cols>(g, {t * kTileRows, strip}, depth, stop);
+    }
+  }
 }
 
 template <Nonlinearity F>
@@ -163,8 +182,10 @@ void run(const GemmArguments& g) {
     std::size_t strip = g.first_strip;
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t width = parts.size(part);
+      const float* following =
+          part + 1 < parts.parts ? g.b.data + (strip + width) * g.b.stride + begin * kLanes : nullptr;
       with_constant<kTileStrips>(width, [&](auto cols) {
-        column_block<F, decltype(cols)::value>(g, strip, begin, smaller(begin + kDepthL2, g.b.rows));
+        column_block<F, decltype(cols)::value>(g, strip, begin, smaller(begin + kDepthL2, g.b.rows), following);
       });
       strip += width;
     }

@@ -5,7 +5,7 @@ namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
 namespace {
 
-/// Asks for part of one row of the target while the tile is still being summed.
+/// Asks for part of one row of a target ahead of its use.
 template <class T>
 struct Prefetch {
   const T* target = nullptr;  // nullptr: nothing to ask for
@@ -15,8 +15,26 @@ struct Prefetch {
   }
 };
 
+/// acc += left(k, rows) right(k, strips) for k = 0..n-1.
+template <int Rows, int Cols>
+FISHERDIAG_INLINE void multiply_tile(Vec (&acc)[Rows][Cols], const float* left, const float* right,
+                                     std::size_t right_stride, std::size_t n) {
+  for (std::size_t k = 0; k < n; ++k) {
+    Vec b[Cols];
+#pragma GCC unroll 4
+    for (int c = 0; c < Cols; ++c) b[c] = load_aligned(right + c * right_stride + k * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Vec a(left[k * kLanes + r]);
+#pragma GCC unroll 4
+      for (int c = 0; c < Cols; ++c) acc[r][c] = multiply_add(a, b[c], acc[r][c]);
+    }
+  }
+}
+
 /// Adds n products to the chains of one tile, which are kept between depth blocks: row-major, Cols * kLanes to a row.
-/// The target's rows are asked for one by one on the way: all at once they would hold up the loads of the products.
+/// The next tile's target rows are asked for one by one on the way: all at once they would hold up the products' loads,
+/// and this tile's own would arrive too late.
 template <int Rows, int Cols, class T>
 FISHERDIAG_INLINE void add_products(const float* left, const float* right, std::size_t right_stride, std::size_t n,
                                     bool first, float* chains, const Prefetch<T>& prefetch) {
@@ -30,17 +48,8 @@ FISHERDIAG_INLINE void add_products(const float* left, const float* right, std::
   for (int turn = 0; k < n; ++turn) {
     if (prefetch.target && turn < Rows) prefetch.row(turn);
     const std::size_t end = turn + 1 < Rows && part ? k + part : n;
-    for (; k < end; ++k) {
-      Vec b[Cols];
-#pragma GCC unroll 4
-      for (int c = 0; c < Cols; ++c) b[c] = load_aligned(right + c * right_stride + k * kLanes);
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; ++r) {
-        const Vec a(left[k * kLanes + r]);
-#pragma GCC unroll 4
-        for (int c = 0; c < Cols; ++c) acc[r][c] = multiply_add(a, b[c], acc[r][c]);
-      }
-    }
+    multiply_tile(acc, left + k * kLanes, right + k * kLanes, right_stride, end - k);
+    k = end;
   }
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
@@ -108,12 +117,17 @@ void column_block(const Block& b, const Finish& finish, typename Finish::Target*
     const std::size_t count = n - depth < kDepthL1 ? n - depth : kDepthL1;
     const float* right = b.right.data + b.strip * b.right.stride + depth * kLanes;
     const bool last = depth + count == n;
+    if (last) {
+      const Prefetch<typename Finish::Target> own{target + b.row_begin * stride + first_column, stride, columns};
+      for (int r = 0; r < kTileRows && b.row_begin + r < b.row_end; ++r) own.row(r);
+    }
     for_tiles(b, [&](auto rows, std::size_t row) {
       constexpr int kRows = decltype(rows)::value;
       typename Finish::Target* to = target + row * stride + first_column;
-      const Prefetch<typename Finish::Target> prefetch{last ? to : nullptr, stride, columns};
+      const bool has_next = last && row + kRows < b.row_end;
+      const Prefetch<typename Finish::Target> next{has_next ? to + kRows * stride : nullptr, stride, columns};
       const float* left = b.left.data + row / kLanes * b.left.stride + depth * kLanes + row % kLanes;
-      add_products<kRows, Cols>(left, right, b.right.stride, count, depth == 0, chain_of(row), prefetch);
+      add_products<kRows, Cols>(left, right, b.right.stride, count, depth == 0, chain_of(row), next);
       if (!last) return;
       for (int r = 0; r < kRows; ++r) {
         if (columns == all)
@@ -142,7 +156,44 @@ void run(const ConstStrips& left, const ConstStrips& right, const OuterRange& ra
   }
 }
 
+/// One register tile of add_outer: the target's own floats are the chains.
+template <int Rows, int Cols>
+FISHERDIAG_INLINE void add_to_target(const float* left, const ConstStrips& right, std::size_t strip, std::size_t depth,
+                                     std::size_t n, bool first, float* target, std::size_t stride) {
+  const float* b = right.data + strip * right.stride + depth * kLanes;
+  Vec acc[Rows][Cols];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int c = 0; c < Cols; ++c) acc[r][c] = first ? Vec(0.f) : load_aligned(target + r * stride + c * kLanes);
+  multiply_tile(acc, left, b, right.stride, n);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int c = 0; c < Cols; ++c) store_aligned(target + r * stride + c * kLanes, acc[r][c]);
+}
+
 }  // namespace
+
+void add_outer(const ConstStrips& left, const ConstStrips& right, bool first, float* target,
+               std::size_t stride) noexcept {
+  const EvenParts parts((right.cols + kLanes - 1) / kLanes, kTileStrips);
+  std::size_t strip = 0;
+  for (std::size_t part = 0; part < parts.parts; ++part) {
+    const std::size_t width = parts.size(part);
+    with_constant<kTileStrips>(width, [&](auto cols) {
+      for (std::size_t depth = 0; depth < left.rows; depth += kDepthL1) {
+        const std::size_t n = left.rows - depth < kDepthL1 ? left.rows - depth : kDepthL1;
+        for_tiles({left, right, strip, 0, left.cols}, [&](auto rows, std::size_t row) {
+          add_to_target<decltype(rows)::value, decltype(cols)::value>(
+              left.data + row / kLanes * left.stride + depth * kLanes + row % kLanes, right, strip, depth, n,
+              first && depth == 0, target + row * stride + strip * kLanes, stride);
+        });
+      }
+    });
+    strip += width;
+  }
+}
 
 void squared_outer(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, double* fisher,
                    std::size_t stride) noexcept {

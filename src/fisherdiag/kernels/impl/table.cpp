@@ -8,6 +8,7 @@ TransposeToStrips transpose_to_strips;
 FromStrips from_strips;
 Gemm gemm;
 SquaredOuter squared_outer;
+AddOuter add_outer;
 GramSquared gram_squared;
 Outer outer;
 ColumnSums column_sums;
@@ -36,7 +37,7 @@ const KernelTable& table() {
 #else
       false,
 #endif
-      to_strips,        transpose_to_strips,    from_strips, gemm,      squared_outer,      gram_squared, outer,
+      to_strips,        transpose_to_strips,    from_strips, gemm,      squared_outer,      add_outer, gram_squared, outer,
       column_sums,      softmax_rows,           penalty_value, penalty_gradient, penalty_value_gradient,
       sgd_step,         adam_step,              multiply_add_probe, triad_probe};
   return kTable;

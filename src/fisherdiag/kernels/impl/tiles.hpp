@@ -21,7 +21,7 @@ static_assert(kRowTile % kTileRows == 0);
 
 // Depth of a product kept at a time. A column block of the vector operand, kDepthL1 x kTileStrips vectors, stays in the
 // first-level cache while all rows pass by; the rows' side, kDepthL2 deep, stays in the second.
-inline constexpr std::size_t kDepthL1 = 256;
+inline constexpr std::size_t kDepthL1 = 192;
 inline constexpr std::size_t kDepthL2 = 8 * kDepthL1;
 
 /// Cuts `total` into ceil(total / most) parts whose sizes differ by at most one.

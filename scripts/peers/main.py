@@ -1,0 +1,141 @@
+"""python -m peers.main --mode quick|full|check --build DIR --work DIR --out FILE: see scripts/compare_peers.sh.
+
+exit codes: 0 done, 1 a method disagrees or nothing could be compared, 2 usage, 130 interrupted
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import sys
+import time
+
+import numpy as np
+
+from peers import client, data, methods, passes, steps
+from peers.ours import Tool, ToolError
+
+# rounds, seconds a timed run takes, models
+MODES = {"quick": (5, 0.2, methods.QUICK_MODELS), "full": (9, 1.0, methods.MODELS), "check": (0, 0.0, methods.MODELS)}
+
+# Copies of the training set in the pool: the fastest methods get through 60,000 samples of a small model in no time.
+POOL_COPIES = 4
+
+
+def log(message):
+    print(f"[{time.strftime('%H:%M:%S')}] {message}", file=sys.stderr, flush=True)
+
+
+def read_training_set(folder):
+    """(inputs, labels, what they are)."""
+    if folder:
+        return (*data.read_images(folder), "Fashion-MNIST, training set")
+    return (*data.synthetic(60000), "synthetic, 60,000 samples")
+
+
+def prepare_case(tool, model, work, inputs, labels, check_samples):
+    """Trains the model for one epoch and picks the samples all methods must agree on."""
+    weights, names = work / f"{model}.safetensors", methods.tensor_names(model)
+    epoch = data.write_samples(work, "epoch", inputs, labels, len(inputs))
+    tool.train(methods.arch_of(model), *epoch, 1, weights)
+    for path in epoch:
+        path.unlink()
+    rows = data.away_from_kinks(data.read_layers(weights, names), inputs, check_samples)
+    check = data.write_samples(work, "check", inputs[rows], labels[rows], len(rows))
+    return passes.Case(model, weights, (work / "pool-x.npy", work / "pool-y.npy"), check, work, names)
+
+
+def check_samples_of(model):
+    """Enough for every unit to matter, few enough for a loop over samples of a large model."""
+    return 1024 if methods.parameters_of(model) < 5_000_000 else 64
+
+
+def idle_bytes(tool, work, inputs, labels, cpus):
+    """Peak memory of a fisherdiag process that has almost nothing to do."""
+    one = data.write_samples(work, "one", inputs, labels, 2)
+    weights = work / "tiny.safetensors"
+    tool.train("mlp:784-1-10", *one, 1, weights)
+    return tool.compute("mlp:784-1-10", weights, one, "empirical", cpus)["peak_rss_bytes"]
+
+
+def cpu_model():
+    with open("/proc/cpuinfo", encoding="utf-8") as stream:
+        names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def write_json(path, document):
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def run(options):
+    rounds, seconds, models = MODES[options.mode]
+    models = options.models or models
+    tool, work = Tool(options.build), options.work
+    work.mkdir(parents=True, exist_ok=True)
+    inputs, labels, name = read_training_set(options.data)
+    data.write_samples(work, "pool", inputs, labels, len(inputs) * (POOL_COPIES if rounds else 1))
+    pool = len(inputs) * POOL_COPIES
+    everything = len(os.sched_getaffinity(0))
+    document = {"mode": options.mode, "date": time.strftime("%Y-%m-%d %H:%M %Z"), "cpu": cpu_model(),
+                "threads": everything, "data": name, "rounds": rounds,
+                "versions": {"python": platform.python_version(), "numpy": np.__version__, "fisherdiag": tool.version()},
+                "passes": [], "steps": []}
+    for model in models:
+        log(f"training {model} for one epoch")
+        case = prepare_case(tool, model, work, inputs, labels, check_samples_of(model))
+        for threads in sorted({1, everything}):
+            cpus = client.chosen_cpus(threads)
+            settings = passes.Settings(rounds, options.seconds or seconds, pool)
+            log(f"comparing {model}, {threads} thread{'s' * (threads > 1)}")
+            idle = idle_bytes(tool, work, inputs, labels, cpus) if rounds else 0
+            records, versions = passes.compare(tool, case, cpus, settings, idle, log)
+            document["passes"] += records
+            document["versions"].update(versions)
+            if threads == 1 or options.mode == "full":
+                document["steps"].append(steps.compare(tool, case, cpus, settings, log))
+    return document
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="peers.main", description=__doc__)
+    parser.add_argument("--mode", choices=MODES, default="quick")
+    parser.add_argument("--build", type=pathlib.Path, required=True, help="build folder with the release binaries")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for weights, samples and logs")
+    parser.add_argument("--data", type=pathlib.Path, help="folder of Fashion-MNIST's files (default: synthetic samples)")
+    parser.add_argument("--out", type=pathlib.Path, help="results, JSON (not written by --mode check)")
+    parser.add_argument("--models", nargs="+", choices=methods.MODELS, help="only these")
+    parser.add_argument("--seconds", type=float, help="length of a timed run")
+    return parser.parse_args(arguments)
+
+
+def main(arguments):
+    options = parse(arguments)
+    try:
+        document = run(options)
+    except passes.Disagreement as error:
+        print(f"compare_peers: DISAGREEMENT: {error}", file=sys.stderr)
+        return 1
+    except (ToolError, OSError, ValueError) as error:
+        print(f"compare_peers: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("compare_peers: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    peers = [entry for entry in document["passes"] if entry["library"] != "fisherdiag"]
+    if all(entry["problem"] for entry in peers):
+        print(f"compare_peers: no method of any other library ran; the first problem: {peers[0]['problem']}",
+              file=sys.stderr)
+        return 1
+    if options.out and options.mode != "check":
+        write_json(options.out, document)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""What is compared: one entry per method, without importing any of the libraries."""
+
+from dataclasses import dataclass
+
+MODELS = ("mlp-784-32-10", "mlp-784-256-256-10", "mlp-784-400-400-10", "mlp-784-1024-1024-10", "mlp-784-4096-4096-10")
+QUICK_MODELS = ("mlp-784-32-10", "mlp-784-256-256-10", "mlp-784-1024-1024-10")
+
+# Float32 sums of the same terms in another order differ by about 1e-6; a wrong definition differs by percents.
+FLOAT_TOLERANCE = 1e-4
+# bfloat16 keeps 8 bits: each operand is off by up to 2^-9, and ReLUs near zero switch.
+BF16_TOLERANCE = 3e-2
+OURS_BF16_TOLERANCE = 5e-3
+
+# Training steps, as fisherdiag-bench's step/ takes them. Lambda is small: steps are timed, weights must stay finite.
+STEP_BATCH = 128
+STEP_LAMBDA = 1e-3
+
+# A method that stores every per-sample gradient may use this much for them.
+MOST_GRADIENT_BYTES = 1.5 * 2 ** 30
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to the diagonal. `batches`: sizes tried, the fastest is timed. `stores`: holds batch × P gradients."""
+
+    name: str
+    label: str
+    module: str
+    estimator: str
+    batches: tuple
+    tolerance: float = FLOAT_TOLERANCE
+    stores: bool = False
+
+    def candidates(self, parameters):
+        """The batch sizes to try for a model of so many parameters; never none."""
+        if not self.stores:
+            return self.batches
+        return tuple(b for b in self.batches if 4 * parameters * b <= MOST_GRADIENT_BYTES) or self.batches[:1]
+
+
+_STORED = (4, 16, 64, 256, 1024)
+_STREAMED = (128, 512, 2048)
+
+METHODS = (
+    Method("torch-loop", "PyTorch, loop over samples", "torch", "empirical", (1,)),
+    Method("torch-vmap", "PyTorch, vmap of grad", "torch", "empirical", _STORED, stores=True),
+    Method("jax-vmap", "JAX, jit of vmap of grad", "jax", "empirical", _STORED, stores=True),
+    Method("backpack-sgs", "BackPACK SumGradSquared", "backpack", "empirical", _STREAMED),
+    Method("torch-squared", "PyTorch by hand, squared operands", "torch", "empirical", _STREAMED),
+    Method("torch-squared-bf16", "PyTorch by hand, bfloat16 autocast", "torch", "empirical", _STREAMED, BF16_TOLERANCE),
+    Method("backpack-exact", "BackPACK DiagGGNExact", "backpack", "exact", _STREAMED),
+    Method("torch-exact", "PyTorch by hand, C backward passes", "torch", "exact", _STREAMED),
+    Method("backpack-mc", "BackPACK DiagGGNMC, one draw", "backpack", "mc", _STREAMED),
+)
+
+
+def find(name):
+    for method in METHODS:
+        if method.name == name:
+            return method
+    raise KeyError(f"no method '{name}'")
+
+
+def sizes_of(model):
+    """'mlp-784-32-10' -> [784, 32, 10]."""
+    return [int(size) for size in model.removeprefix("mlp-").split("-")]
+
+
+def parameters_of(model):
+    sizes = sizes_of(model)
+    return sum((inputs + 1) * outputs for inputs, outputs in zip(sizes, sizes[1:]))
+
+
+def arch_of(model):
+    """'mlp-784-32-10' -> 'mlp:784-32-10', as the tool takes it."""
+    return model.replace("mlp-", "mlp:", 1)
+
+
+def tensor_names(model):
+    """The keys of the same torch.nn.Sequential, in order: 0.weight, 0.bias, 2.weight, ..."""
+    return [f"{2 * index}.{kind}" for index in range(len(sizes_of(model)) - 1) for kind in ("weight", "bias")]

@@ -1,0 +1,114 @@
+"""One method in one process: `python -m peers.worker` takes a JSON command per line and answers each with a line.
+
+The first command is {"do": "start", "spec": SPEC}; SPEC has module, method, weights (a file) and names of its tensors,
+x and y (npy files) and threads. The others are the methods of Worker.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+
+import numpy as np
+
+from peers import data, memory
+
+# So long, at least, a batch size is tried for before its speed is believed.
+TUNING_SECONDS = 0.15
+
+
+class Worker:
+    def __init__(self, spec):
+        if spec["module"] != "jax":
+            import torch
+            torch.set_num_threads(spec["threads"])
+            torch.set_num_interop_threads(1)
+        module = importlib.import_module(f"peers.{spec['module']}_methods")
+        self.versions = module.VERSIONS
+        tensors = data.read_tensors(spec["weights"], spec["names"])
+        extra = {key: data.read_tensors(spec[key], spec["names"]) for key in ("anchor", "fisher") if key in spec}
+        self.method = module.METHODS[spec["method"]](tensors, **extra)
+        self.x, self.y = np.load(spec["x"], mmap_mode="r"), np.load(spec["y"])
+        self.loaded = None
+
+    def rows(self, count):
+        return self.method.load(np.array(self.x[:count]), np.array(self.y[:count]))
+
+    def agree(self, x, y, batch, replicates, out):
+        """Writes the mean-normalised diagonal, averaged over replicates, to `out`."""
+        inputs, labels = np.load(x), np.load(y)
+        loaded = self.method.load(inputs, labels)
+        mean, traces, squared_norms = 0.0, [], []
+        for seed in range(1, replicates + 1):
+            self.method.seed(seed)
+            sums = self.method.run(*loaded, min(batch, len(inputs)))
+            values = data.flat(self.method.arrays(sums)) / len(inputs)
+            mean = mean + values / replicates
+            traces.append(float(values.sum()))
+            squared_norms.append(float(np.dot(values, values)))
+        np.save(out, mean)
+        return {"traces": traces, "squared_norms": squared_norms}
+
+    def penalty_gradient(self, out):
+        np.save(out, data.flat(self.method.penalty_gradient()))
+        return {}
+
+    def tune(self, batches):
+        """The fastest of the batch sizes, and its samples (or steps) per second."""
+        best = None
+        for batch in batches:
+            loaded = self.rows(getattr(self.method, "samples", batch))
+            self.method.run(*loaded, batch)  # compiles, and touches its memory for the first time
+            passes, begin = 0, time.perf_counter()
+            while time.perf_counter() - begin < TUNING_SECONDS:
+                self.method.run(*loaded, batch)
+                passes += 1
+            rate = passes * batch / (time.perf_counter() - begin)
+            if best is None or rate > best["rate"]:
+                best = {"batch": batch, "rate": rate}
+        return best
+
+    def prepare(self, samples, batch):
+        """Loads the samples, runs once to warm up, and notes what is resident before the timed runs."""
+        self.loaded, self.batch = self.rows(samples), batch
+        self.method.run(*self.loaded, batch)
+        self.resident = memory.settle()
+        return {"samples": len(self.loaded[0])}
+
+    def run(self):
+        begin = time.perf_counter()
+        self.method.run(*self.loaded, self.batch)
+        return {"seconds": time.perf_counter() - begin}
+
+    def memory(self):
+        """Most bytes the runs held beyond libraries, weights and samples."""
+        return {"bytes": max(memory.peak() - self.resident, 0)}
+
+
+def answer(state, command):
+    """Carries out one command; the first must be `start` with the SPEC."""
+    name = command.pop("do")
+    if name == "start":
+        state["worker"] = Worker(command["spec"])
+        return {"versions": state["worker"].versions}
+    return getattr(state["worker"], name)(**command)
+
+
+def main():
+    # What a library prints must not get between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    state = {}
+    for line in sys.stdin:
+        try:
+            reply = answer(state, json.loads(line))
+        except Exception as error:  # whatever a library raises is this method's result
+            traceback.print_exc()
+            reply = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"}
+        print(json.dumps(reply), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+#include "cli/compute_options.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "cli/errors.hpp"
+
+namespace fisherdiag::cli {
+
+namespace {
+
+CLI::Validator positive_number() {
+  const auto validate = [](const std::string& text) -> std::string {
+    double value = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && stop == text.data() + text.size() && value > 0 && std::isfinite(value)) return {};
+    return "'" + text + "' is not a positive number";
+  };
+  return CLI::Validator(validate, "");
+}
+
+/// "uniform:500", "importance:500"; without a number if `open`.
+Subset parse_subset(const std::string& text, bool open) {
+  const std::size_t colon = std::min(text.find(':'), text.size());
+  const std::optional<SubsetKind> kind = subset_from_name(text.substr(0, colon));
+  if (!kind || *kind == SubsetKind::All)
+    throw UsageError("--subset '" + text + "' is neither uniform:N nor importance:N");
+  if (colon == text.size()) {
+    if (!open) throw UsageError("--subset " + text + " needs a number of samples, as in " + text + ":500, or --until");
+    return {*kind, std::nullopt};
+  }
+  const std::string figure = text.substr(colon + 1);
+  const std::string complaint = whole_number(1, kMostCount)(figure);
+  if (!complaint.empty()) throw UsageError("--subset " + text + ": " + complaint);
+  return {*kind, std::stoull(figure)};
+}
+
+}  // namespace
+
+void add_compute_options(CLI::App& verb, ComputeOptions& options) {
+  add_model_options(verb, options.model);
+  add_estimator_options(verb, options.estimator);
+  verb.add_option("--normalize", options.normalization, "mean (divide by the number of samples) or sum")
+      ->check(one_of({"mean", "sum"}))
+      ->type_name("HOW")
+      ->capture_default_str();
+  CLI::Option* const most = verb.add_option("--max-samples", options.max_samples, "Use a random subset of this many samples")
+      ->check(whole_number(1, kMostCount))
+      ->type_name("N");
+  verb.add_option("--subset", options.subset,
+                  "uniform:N, the same as --max-samples, or importance:N: N samples, those with large gradients "
+                  "likelier and weighted down; with --until, N is the most that are taken and may be left out")
+      ->type_name("HOW:N")
+      ->excludes(most);
+  verb.add_option("--until", options.until,
+                  "Take random samples until the relative standard error of the trace is this small, as 1e-2")
+      ->check(positive_number())
+      ->type_name("ERROR");
+  verb.add_option("--max-memory", options.max_memory, "Bound on the resident memory: 2GiB, 500MB")
+      ->type_name("SIZE");
+  verb.add_option("--precision", options.precision,
+                  "Operands of matrix products: float32, or bf16 (AVX512_BF16 or AMX; faster, error about 2e-3)")
+      ->check(one_of({"float32", "bf16"}))
+      ->type_name("TYPE")
+      ->capture_default_str();
+  verb.add_option("-o,--output", options.output,
+                  "Write the diagonal here: a safetensors file, keys as the weights")
+      ->type_name("FILE");
+  verb.add_flag("--profile", options.profile, "Say on stderr (with --json: in it) where the time went");
+  verb.add_option("--trace", options.trace, "Write a timeline here, for Perfetto or chrome://tracing")
+      ->type_name("FILE");
+}
+
+FisherOptions fisher_options(const ComputeOptions& options) {
+  FisherOptions result;
+  result.estimator = options.estimator.parsed();
+  result.likelihood = options.model.parsed_likelihood();
+  result.normalization = options.normalization == "sum" ? Normalization::Sum : Normalization::Mean;
+  result.precision = options.precision == "bf16" ? Precision::Bf16 : Precision::Float32;
+  result.max_samples = options.max_samples;
+  if (!options.subset.empty()) result.subset = parse_subset(options.subset, options.until.has_value());
+  result.until = options.until;
+  if (result.estimator.kind == EstimatorKind::Batched &&
+      (options.until || result.subset.kind == SubsetKind::Importance))
+    throw UsageError(std::string(options.until ? "--until" : "--subset importance") +
+                     " needs an estimator that squares each sample's gradient, which batched does not");
+  if (!options.max_memory.empty()) result.max_memory_bytes = parse_bytes(options.max_memory);
+  return result;
+}
+
+std::vector<std::string> input_files(const ModelOptions& model) {
+  std::vector<std::string> files = {model.arch, model.weights, model.data};
+  if (model.labels) files.push_back(*model.labels);
+  return files;
+}
+
+}  // namespace fisherdiag::cli

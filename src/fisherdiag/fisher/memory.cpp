@@ -1,0 +1,85 @@
+#include "fisherdiag/fisher/memory.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/fisher/pass.hpp"
+#include "fisherdiag/likelihood/seeds.hpp"
+
+namespace fisherdiag {
+
+namespace {
+
+/// Rows per block and thread: two synchronisations per block, so enough that they do not show.
+constexpr std::size_t kRowsPerThread = 2048;
+/// Blocks larger than this leave the caches of any machine and gain nothing.
+constexpr std::size_t kMostBlockBytes = std::size_t{96} << 20;
+/// What the tool was measured to touch beyond its buffers once it runs, mostly code and the heap's own pages:
+/// 0.4 to 0.8 MiB, and less than 0.1 MiB for every thread.
+constexpr std::size_t kTouchedBytes = std::size_t{1} << 20;
+constexpr std::size_t kTouchedBytesPerThread = std::size_t{1} << 17;
+/// Buffers from this size on are mapped on their own and given back (base/aligned.hpp).
+constexpr std::size_t kLargeBytes = std::size_t{4} << 20;
+
+std::string mebibytes(std::size_t bytes) {
+  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
+}
+
+/// What is left in the heap of the block with which an importance subset looked at every sample; a large one
+/// goes back to the system.
+std::size_t left_over(std::size_t block_bytes) {
+  return block_bytes < kLargeBytes ? block_bytes : 0;
+}
+
+}  // namespace
+
+std::size_t fisher_memory(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
+                          std::size_t block_rows, const Context& context) {
+  const std::size_t rows = std::min(block_rows, samples);
+  const std::size_t target_width = options.likelihood == Likelihood::Categorical ? 1 : architecture.outputs();
+  const std::size_t targets = needs_targets(options.estimator.kind) ? target_width : 0;
+  const std::size_t inputs = aligned_bytes(rows * architecture.inputs() * sizeof(float));
+  std::size_t total = inputs + aligned_bytes(rows * targets * sizeof(float)) + rows * sizeof(std::uint64_t);
+  if (options.subset.kind == SubsetKind::Importance) total += left_over(inputs);
+  const std::size_t pass = pass_bytes(architecture, options, block_rows, context);
+  // Afterwards the sums and the result they become are alive together.
+  const std::size_t result = aligned_bytes(architecture.parameter_count() * sizeof(double)) +
+                             aligned_bytes(architecture.parameter_count() * sizeof(float));
+  return total + std::max(pass, result);
+}
+
+std::size_t touched_memory(const Context& context) {
+  return kTouchedBytes + kTouchedBytesPerThread * static_cast<std::size_t>(context.threads());
+}
+
+std::size_t choose_block_rows(const Architecture& architecture, const FisherOptions& options,
+                              std::size_t samples, const Context& context) {
+  const std::size_t chain = pass_chain_rows(options);
+  const auto chains = [&](std::size_t rows) { return std::max<std::size_t>(rows / chain, 1) * chain; };
+  std::size_t rows = chains(kRowsPerThread * static_cast<std::size_t>(context.threads()));
+  rows = std::min(rows, (samples + chain - 1) / chain * chain);
+  const auto bytes_with = [&](std::size_t r) { return pass_bytes(architecture, options, r, context); };
+  const std::size_t fixed = bytes_with(0);
+  while (rows > chain && bytes_with(rows) - fixed > kMostBlockBytes) rows = chains(rows / 2);
+  if (!options.max_memory_bytes) return rows;
+  const auto bytes = [&](std::size_t r) {
+    return options.memory_in_use + fisher_memory(architecture, options, samples, r, context);
+  };
+  std::size_t least = 1, most = rows / chain;  // chains of the largest block that fits
+  while (least < most) {
+    const std::size_t middle = (least + most + 1) / 2;
+    if (bytes(middle * chain) <= options.max_memory_bytes)
+      least = middle;
+    else
+      most = middle - 1;
+  }
+  rows = least * chain;
+  if (bytes(rows) > options.max_memory_bytes)
+    throw ArgumentError("this computation needs at least " + mebibytes(bytes(rows)) +
+                        " of memory but is allowed " + std::to_string(options.max_memory_bytes >> 20) +
+                        " MiB");
+  return rows;
+}
+
+}  // namespace fisherdiag

@@ -1,0 +1,30 @@
+#include "fisherdiag/fisher/pass.hpp"
+
+#include "fisherdiag/fisher/bf16_pass.hpp"
+#include "fisherdiag/fisher/block_pass.hpp"
+
+namespace fisherdiag {
+
+std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOptions& options,
+                                      std::size_t block_rows, const Context& context) {
+  check_precision(options.precision, options.estimator.kind, context.isa());
+  if (options.precision == Precision::Float32)
+    return std::make_unique<BlockPass>(network, options.estimator, options.likelihood, block_rows, context,
+                                       options.profile);
+  const kernels::Bf16Unit unit = kernels::available_bf16_units(context.isa()).back();
+  return std::make_unique<Bf16Pass>(network, options.estimator, options.likelihood, block_rows, context,
+                                    kernels::bf16_kernels(unit), options.profile);
+}
+
+std::size_t pass_chain_rows(const FisherOptions& options) {
+  return options.precision == Precision::Bf16 ? Bf16Pass::chain_rows()
+                                              : BlockPass::chain_rows(options.estimator);
+}
+
+std::size_t pass_bytes(const Architecture& architecture, const FisherOptions& options, std::size_t block_rows,
+                       const Context& context) {
+  const auto bytes = options.precision == Precision::Bf16 ? &Bf16Pass::bytes : &BlockPass::bytes;
+  return bytes(architecture, options.estimator, options.likelihood, block_rows, context);
+}
+
+}  // namespace fisherdiag
