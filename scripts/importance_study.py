@@ -17,7 +17,6 @@ import datetime
 import json
 import math
 import pathlib
-import platform
 import shlex
 import statistics
 import struct
@@ -174,7 +173,7 @@ def main(arguments):
             tool.train()
         fulls = {estimator: tool.compute(estimator) for estimator in VARIANCE_TARGETS}
         machine = tool.run("machine")
-        print(f"{datetime.date.today()}, {machine.get('cpu_model') or platform.processor()}, {fulls['exact'][0]['isa']}, "
+        print(f"{datetime.date.today()}, {machine['cpu']}, {fulls['exact'][0]['isa']}, "
               f"1 thread; {options.data}, {ARCH}, {options.seeds} seeds\n")
         subsets = measure_subsets(tool, options, fulls)
         print_subsets(subsets)

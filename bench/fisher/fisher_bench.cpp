@@ -1,4 +1,4 @@
-// fisher/<model>/<estimator>/threads:<t>
+// fisher/<model>/<estimator>[-bf16]/threads:<t>
 #include <cmath>
 #include <memory>
 
@@ -54,7 +54,7 @@ double relative_error(std::span<const float> a, std::span<const double> b) {
 }
 
 /// The engine's empirical diagonal of a few samples against the batch-of-one loop.
-bool verified(const Model& model, const Context& context) {
+bool verified(const Model& model, Precision precision, const Context& context) {
   const Network& network = shared_network(model);
   Dataset& data = shared_data(model, model.samples);
   const Rows rows = read_rows(data, kVerifySamples);
@@ -62,19 +62,23 @@ bool verified(const Model& model, const Context& context) {
   const auto few = make_dataset(rows.inputs, data.features(), labels);
   FisherOptions options;
   options.normalization = Normalization::Sum;
+  options.precision = precision;
   const FisherDiagonal fisher = compute_fisher(network, *few, options, context);
   std::vector<double> sum(network.parameters().size());
   loop_fisher(network, rows.input_view, rows.label_view, context, sum);
-  return relative_error(fisher.values(), sum) < 1e-5;
+  // Few samples average little of what rounding to bfloat16 does.
+  return relative_error(fisher.values(), sum) < (precision == Precision::Bf16 ? 2e-2 : 1e-5);
 }
 
-void run_engine(benchmark::State& state, const Model& model, const Estimator& estimator, int threads, Isa isa) {
+void run_engine(benchmark::State& state, const Model& model, const Estimator& estimator, int threads, Isa isa,
+                Precision precision = Precision::Float32) {
   const Context& context = shared_context(threads, isa);
   const Network& network = shared_network(model);
-  if (!verified(model, context)) return state.SkipWithError("the result differs from the batch-of-one loop");
+  if (!verified(model, precision, context)) return state.SkipWithError("the result differs from the batch-of-one loop");
   Dataset& data = shared_data(model, model.samples);
   FisherOptions options;
   options.estimator = estimator;
+  options.precision = precision;
   const double flops = fisher_flops_per_sample(network.architecture(), estimator, Likelihood::Categorical);
   const auto samples = static_cast<double>(model.samples);
   run_timed(state, context, {samples, samples * flops, 0}, [&] {
@@ -129,6 +133,11 @@ void register_fisher_benchmarks(const Settings& settings) {
       for (EstimatorKind kind : kinds)
         add("fisher/" + model.name + "/" + std::string(estimator_name(kind)) + suffix,
             [=](benchmark::State& state) { run_engine(state, model, Estimator{kind}, threads, isa); });
+      if (!precision_unit(Precision::Bf16, isa).empty())
+        for (EstimatorKind kind : {EstimatorKind::Empirical, EstimatorKind::Exact})
+          add("fisher/" + model.name + "/" + std::string(estimator_name(kind)) + "-bf16" + suffix, [=](auto& state) {
+            run_engine(state, model, Estimator{kind}, threads, isa, Precision::Bf16);
+          });
       add("fisher/" + model.name + "/loop" + suffix,
           [=](benchmark::State& state) { run_loop(state, model, threads, isa); });
       add("fisher/" + model.name + "/materialized" + suffix,

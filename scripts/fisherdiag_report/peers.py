@@ -104,8 +104,9 @@ def _what(document):
     missing = "" if any(entry["name"].endswith("-bf16") and entry["library"] == "fisherdiag" for entry in document["passes"]
                         ) else " Without a bfloat16 run of ours here, PyTorch's stands beside our float32."
     return ("“Ours” is fisherdiag with the same estimator; ratio is its samples per second over the method's. Memory is the "
-            "peak during the passes: for the others beyond what libraries, weights and samples take, for fisherdiag beyond "
-            "an idle process, so it includes weights and a block of samples." + missing)
+            "peak during the passes: for the others beyond what libraries, weights and samples take (for JAX with what "
+            "compiling leaves behind), for fisherdiag beyond an idle process, so it includes weights and a block of "
+            "samples." + missing)
 
 
 def _row(document, entry):

@@ -137,13 +137,10 @@ class Peer:
         best = self.worker.ask("tune", batches=self.method.candidates(methods.parameters_of(self.case.model)))
         samples = self.settings.samples(best["rate"], best["batch"])
         self.contestant.samples = self.worker.ask("prepare", samples=samples, batch=best["batch"])["samples"]
-        self.contestant.batch = best["batch"]
+        self.contestant.batch, self.contestant.memory_bytes = best["batch"], best["memory_bytes"]
 
     def run(self):
         self.contestant.seconds.append(self.worker.ask("run")["seconds"])
-
-    def finish(self):
-        self.contestant.memory_bytes = self.worker.ask("memory")["bytes"]
 
     def close(self):
         self.worker.close()
@@ -245,9 +242,6 @@ def compare(tool, case, cpus, settings, idle_bytes, log):
                 # Every other round backwards, so that no method always follows the same one.
                 for entry in entries if number % 2 == 0 else entries[::-1]:
                     attempt(entry, log, entry.run)
-            for entry in entries:
-                if isinstance(entry, Peer):
-                    attempt(entry, log, entry.finish)
         versions = {name: version for peer in peers for name, version in peer.versions.items()}
         return [entry.contestant.record(case, len(cpus)) for entry in everyone], versions
     finally:

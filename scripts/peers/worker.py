@@ -56,35 +56,38 @@ class Worker:
         return {}
 
     def tune(self, batches):
-        """The fastest of the batch sizes, and its samples (or steps) per second."""
-        best = None
-        for batch in batches:
-            loaded = self.rows(getattr(self.method, "samples", batch))
-            self.method.run(*loaded, batch)  # compiles, and touches its memory for the first time
+        """The fastest of the batch sizes: its samples (or steps) per second and the memory its passes take.
+
+        Memory is the most bytes resident beyond libraries, weights and samples. Sizes ascend, so what an allocator keeps
+        from one is no more than the next needs anyway.
+        """
+        self.method.run(*self.rows(1), 1)  # what libraries load and build on first use is not the method's
+        resident, best = memory.settle(), None
+        for batch in sorted(batches):
+            count = getattr(self.method, "samples", batch)
+            loaded = self.rows(count)
+            memory.settle()
+            self.method.run(*loaded, batch)
             passes, begin = 0, time.perf_counter()
             while time.perf_counter() - begin < TUNING_SECONDS:
                 self.method.run(*loaded, batch)
                 passes += 1
             rate = passes * batch / (time.perf_counter() - begin)
             if best is None or rate > best["rate"]:
-                best = {"batch": batch, "rate": rate}
+                held = memory.peak() - resident - count * (self.x.shape[1] + 2) * 4
+                best = {"batch": batch, "rate": rate, "memory_bytes": max(held, 0)}
         return best
 
     def prepare(self, samples, batch):
-        """Loads the samples, runs once to warm up, and notes what is resident before the timed runs."""
+        """Loads the samples and runs once to warm up."""
         self.loaded, self.batch = self.rows(samples), batch
         self.method.run(*self.loaded, batch)
-        self.resident = memory.settle()
         return {"samples": len(self.loaded[0])}
 
     def run(self):
         begin = time.perf_counter()
         self.method.run(*self.loaded, self.batch)
         return {"seconds": time.perf_counter() - begin}
-
-    def memory(self):
-        """Most bytes the runs held beyond libraries, weights and samples."""
-        return {"bytes": max(memory.peak() - self.resident, 0)}
 
 
 def answer(state, command):

@@ -22,7 +22,9 @@ Json relative_layer_errors(const FisherDiagonal& fisher) {
   return list;
 }
 
-Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+Json or_null(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
 
 }  // namespace
 

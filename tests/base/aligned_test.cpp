@@ -26,6 +26,15 @@ TEST_CASE("an empty buffer has no memory") {
   CHECK(AlignedBuffer<double>(0).data() == nullptr);
 }
 
+TEST_CASE("the memory of a buffer is at least its size and little more") {
+  REQUIRE(fisherdiag::aligned_bytes(0) == 0);
+  for (std::size_t bytes = 1; bytes < (std::size_t{1} << 26); bytes = bytes * 3 + 1) {
+    REQUIRE(fisherdiag::aligned_bytes(bytes) >= bytes);
+    // A cache line and bookkeeping, or the rest of a huge page.
+    REQUIRE(fisherdiag::aligned_bytes(bytes) <= bytes + (bytes < (std::size_t{4} << 20) ? 128 : std::size_t{2} << 20));
+  }
+}
+
 TEST_CASE("moving a buffer hands its memory over") {
   AlignedBuffer<int> source(4);
   source[3] = 42;

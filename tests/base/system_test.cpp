@@ -15,6 +15,19 @@ TEST_CASE("peak memory covers what was touched") {
   REQUIRE(peak_rss_bytes() < (std::uint64_t{1} << 40));
 }
 
+TEST_CASE("resident memory goes up and down, its peak only up") {
+  constexpr std::size_t kBytes = std::size_t{64} << 20;
+  const std::uint64_t before = resident_bytes();
+  {
+    const std::vector<char> touched(kBytes, 1);
+    REQUIRE(touched.back() == 1);
+    // Other pages of the process may have gone meanwhile, but not tens of MiB of them.
+    REQUIRE(resident_bytes() > before + kBytes / 2);
+  }
+  REQUIRE(resident_bytes() < before + kBytes / 2);
+  REQUIRE(peak_rss_bytes() > before + kBytes / 2);
+}
+
 TEST_CASE("the machine has a name, cores and CPUs") {
   REQUIRE_FALSE(cpu_model().empty());
   REQUIRE(physical_cores() >= 1);

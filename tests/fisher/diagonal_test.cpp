@@ -28,6 +28,7 @@ FisherDiagonal example() {
   metadata.likelihood = Likelihood::Poisson;
   metadata.normalization = Normalization::Sum;
   metadata.samples = 12345678901;
+  metadata.sampling = {SubsetKind::Importance, 99999999999, 0.01, 1.0 / 3, 1.0 / 7, {0.1, 0.2}};
   metadata.weights_sha256 = "ab";
   metadata.data = "X.npy";
   metadata.isa = "avx2";

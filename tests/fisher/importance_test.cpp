@@ -23,7 +23,9 @@ SampleScores random_scores(std::size_t count, std::uint64_t strata) {
   return scores;
 }
 
-double sum(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); }
+double sum(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
 
 }  // namespace
 
@@ -31,7 +33,8 @@ TEST_CASE("inclusion probabilities sum to the size and are proportional until ce
   const SampleScores scores = random_scores(200, 1);
   double norms = 0;
   for (const float norm : scores.norms) norms += norm;
-  for (std::size_t count : {std::size_t{1}, std::size_t{2}, std::size_t{17}, std::size_t{100}, std::size_t{199}}) {
+  for (std::size_t count :
+       {std::size_t{1}, std::size_t{2}, std::size_t{17}, std::size_t{100}, std::size_t{199}}) {
     INFO(count);
     const std::vector<double> pi = inclusion_probabilities(scores.norms, count);
     // 200 additions of numbers at most 1, each good to 1.1e-16 of the sum.
@@ -90,8 +93,9 @@ TEST_CASE("every sample is drawn as often as its probability says") {
   for (std::uint64_t trial = 0; trial < kTrials; ++trial)
     for (const std::uint64_t n : design.draw(kCount, trial / 2, trial % 2).samples) ++hits[n];
   for (std::size_t n = 0; n < 40; ++n) {
-    // Binomial(4000, pi), pi >= 0.0225: sd at most sqrt(pi (1 - pi) / 4000). |z| > 6 has probability 2e-9 (below 1e-7
-    // with so few hits) for each of 40 samples. A probability wrong by 70% of a small one moves z by 6.6.
+    // Binomial(4000, pi), pi >= 0.0225: sd at most sqrt(pi (1 - pi) / 4000). |z| > 6 has probability 2e-9
+    // (below 1e-7 with so few hits) for each of 40 samples. A probability wrong by 70% of a small one moves z
+    // by 6.6.
     const double sd = std::sqrt(pi[n] * (1 - pi[n]) * kTrials);
     INFO(n << " " << pi[n] << " " << hits[n]);
     CHECK(std::abs(hits[n] - pi[n] * kTrials) <= 6 * sd);

@@ -35,6 +35,16 @@ FisherDiagonal merged(const FisherDiagonal& first, const FisherDiagonal& second,
 
 }  // namespace
 
+TEST_CASE("an importance subset weighs as the samples it stands for, and no error is claimed for the sum") {
+  FisherMetadata subset = described(2);
+  subset.sampling = {SubsetKind::Importance, 6, {}, 0.5, 0.1, {0.5}};
+  const FisherDiagonal result = merged(diagonal(4, 8, subset), diagonal(8, 0, described(2)));
+  REQUIRE(result.values()[0] == 5.0f);  // (6 * 4 + 2 * 8) / 8
+  REQUIRE(result.metadata().samples == 4);
+  REQUIRE(result.metadata().sampling.subset == SubsetKind::All);
+  REQUIRE_FALSE(result.metadata().sampling.trace_standard_error);
+}
+
 // All values are small multiples of powers of two: results are exact.
 TEST_CASE("means are weighted with their samples") {
   const FisherDiagonal result = merged(diagonal(4, 8, described(1)), diagonal(8, 0, described(3)));

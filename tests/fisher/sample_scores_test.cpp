@@ -17,22 +17,23 @@ ScoreOptions options_of(const Estimator& estimator, Likelihood likelihood = Like
   return options;
 }
 
-SampleScores score(const Network& network, const Samples& samples, const ScoreOptions& options, int threads = 2,
-                   Isa isa = default_isa()) {
+SampleScores score(const Network& network, const Samples& samples, const ScoreOptions& options,
+                   int threads = 2, Isa isa = default_isa()) {
   const auto data = reference::to_dataset(samples);
   double reading = 0;
   return score_samples(network, *data, options, Context(threads, isa), reading);
 }
 
 /// Trace of the last layer's part of one sample's F.
-double last_layer_trace(const Network& network, const Samples& samples, std::size_t n, const Estimator& estimator,
-                        Likelihood likelihood) {
+double last_layer_trace(const Network& network, const Samples& samples, std::size_t n,
+                        const Estimator& estimator, Likelihood likelihood) {
   Samples one = samples;
-  one.inputs.assign(samples.inputs.begin() + n * samples.features, samples.inputs.begin() + (n + 1) * samples.features);
+  one.inputs.assign(samples.inputs.begin() + n * samples.features,
+                    samples.inputs.begin() + (n + 1) * samples.features);
   one.targets.assign(samples.targets.begin() + n * samples.target_width,
                      samples.targets.begin() + (n + 1) * samples.target_width);
-  const Vector fisher =
-      reference::fisher_diagonal(reference::make_mlp(network), one, estimator, likelihood, Normalization::Sum);
+  const Vector fisher = reference::fisher_diagonal(reference::make_mlp(network), one, estimator, likelihood,
+                                                   Normalization::Sum);
   double trace = 0;
   const Architecture& architecture = network.architecture();
   for (std::size_t i = architecture.weight_offset(architecture.layers().size() - 1); i < fisher.size(); ++i)
@@ -59,8 +60,9 @@ TEST_CASE("a score is the trace of the last layer's part of the sample's F") {
           REQUIRE(scores.norms.size() == 20);
           for (std::size_t n = 0; n < 20; ++n)
             // A squared float32 gradient: 1e-5, as for F itself.
-            CHECK_THAT(scores.norms[n], Catch::Matchers::WithinRel(
-                                            last_layer_trace(network, samples, n, expected, likelihood), 1e-5));
+            CHECK_THAT(scores.norms[n],
+                       Catch::Matchers::WithinRel(last_layer_trace(network, samples, n, expected, likelihood),
+                                                  1e-5));
         }
       }
 }
@@ -73,8 +75,8 @@ TEST_CASE("a stratum is the outputs with the two largest squares") {
   Samples samples = make_samples(network, 2, Likelihood::Categorical, 2);
   samples.targets = {2, 1};
   const auto stratum = [](std::uint64_t first, std::uint64_t second) { return first << 32 | second; };
-  // p rises with the bias. exact: p(1-p) does too, as long as p is below 1/2 or largest. empirical: the label's entry
-  // is minus the sum of the others, so it is the largest; then the largest p.
+  // p rises with the bias. exact: p(1-p) does too, as long as p is below 1/2 or largest. empirical: the
+  // label's entry is minus the sum of the others, so it is the largest; then the largest p.
   CHECK(score(network, samples, options_of({EstimatorKind::Exact})).strata ==
         std::vector<std::uint64_t>{stratum(1, 3), stratum(1, 3)});
   CHECK(score(network, samples, options_of({EstimatorKind::Empirical})).strata ==

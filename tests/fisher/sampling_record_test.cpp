@@ -32,8 +32,8 @@ TEST_CASE("a record of all samples says nothing, one without errors only what it
 }
 
 TEST_CASE("a malformed record is an error") {
-  for (const char* key : {"subset", "population", "until", "trace_standard_error", "relative_trace_standard_error",
-                          "layer_trace_standard_error"})
+  for (const char* key : {"subset", "population", "until", "trace_standard_error",
+                          "relative_trace_standard_error", "layer_trace_standard_error"})
     for (const char* value : {"", "bogus", "-1", "1 ", "nan", "1,,2", "inf", ","})
       CHECK_THROWS_AS(SamplingRecord::from_strings({{key, value}}), DataError);
 }

@@ -77,7 +77,8 @@ TEST_CASE("importance: certain samples have no error, a single uncertain one an 
 }
 
 TEST_CASE("importance: with equal probabilities and random order the squared error is the variance") {
-  // Every ordered pair of 7 samples is drawn: half a squared difference averages to the variance within the data.
+  // Every ordered pair of 7 samples is drawn: half a squared difference averages to the variance within the
+  // data.
   const std::vector<double> traces{1, 4, 4, 10, 0.5, 7, 2};
   double estimate = 0, variance = 0, pairs = 0;
   const double truth = std::accumulate(traces.begin(), traces.end(), 0.0) / 7;

@@ -14,10 +14,10 @@ struct Shape {
   std::size_t m, k, j;
 };
 
-/// Around the register tile (8 rows, 1-3 strips) and the depth blocks (192 and 1536) of every level.
+/// Around the register tile (8 rows, 1-3 strips) and the depth blocks (224 and 1344) of every level.
 const std::vector<Shape> kShapes{{1, 1, 1},   {3, 5, 2},     {8, 16, 16},  {9, 17, 33},  {7, 15, 49},
-                                 {24, 64, 48}, {13, 100, 10}, {5, 191, 7}, {6, 192, 8}, {4, 193, 20},
-                                 {10, 2500, 3}, {11, 1536, 5}, {3, 1537, 9}};
+                                 {24, 64, 48}, {13, 100, 10}, {5, 223, 7}, {6, 224, 8}, {4, 225, 20},
+                                 {10, 2500, 3}, {11, 1344, 5}, {3, 1345, 9}};
 
 double apply(Nonlinearity f, double z) {
   switch (f) {

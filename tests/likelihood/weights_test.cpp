@@ -52,10 +52,10 @@ TEST_CASE("weights that make no sense are refused") {
   SeedBlock exact({EstimatorKind::Exact}, Likelihood::Categorical, 3, kernels::kernel_table(default_isa()));
   CHECK_THROWS_AS(prepare(exact, Likelihood::Categorical, EstimatorKind::Exact, std::span(kWeights).first(2)),
                   ArgumentError);
-  SeedBlock batched({EstimatorKind::Batched}, Likelihood::Categorical, 3, kernels::kernel_table(default_isa()));
-  CHECK(contains(message_of<ArgumentError>([&] {
-                   prepare(batched, Likelihood::Categorical, EstimatorKind::Batched, kWeights);
-                 }),
+  SeedBlock batched({EstimatorKind::Batched}, Likelihood::Categorical, 3,
+                    kernels::kernel_table(default_isa()));
+  CHECK(contains(message_of<ArgumentError>(
+                     [&] { prepare(batched, Likelihood::Categorical, EstimatorKind::Batched, kWeights); }),
                  "batched"));
   CHECK_NOTHROW(prepare(batched, Likelihood::Categorical, EstimatorKind::Batched, {}));
 }

@@ -223,6 +223,7 @@ void Bf16Pass::rows_phase(std::size_t first, std::size_t count, Worker& worker, 
 /// The sum of a sample's squared gradient of a layer factorises: (sum_o q_o) (1 + sum_i a_i^2), 1 for the
 /// bias.
 void Bf16Pass::write_traces(std::size_t first, std::size_t count, Worker& worker, MatrixView<double> traces) {
+  const PassTimer timer(worker.track, PassPhase::Traces);
   // No product runs now, and a chunk is shorter than the scratch.
   float* q = worker.scratch.data();
   float* a = q + kMostChunkRows;

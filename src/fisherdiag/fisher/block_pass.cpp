@@ -202,7 +202,8 @@ void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const fl
     });
   }
   const PassRegionTimer region(profile_, PassRegion::Tiles);
-  context_.parallel_for(partials_.slices(), [&](std::size_t slice, std::size_t) {
+  context_.parallel_for(partials_.slices(), [&](std::size_t slice, std::size_t worker) {
+    const PassTimer timer(workers_[worker]->track, PassPhase::Merge);
     partials_.add_slice_to(slice, chains, architecture_, sum_);
   });
 }
@@ -232,7 +233,9 @@ void BlockPass::rows_phase(Place place, std::size_t count, Worker& worker, Matri
   }
   for (std::size_t offset = 0; offset < count; offset += group_rows_)
     seeds_and_backward(place, offset, std::min(group_rows_, count - offset), worker, targets, samples);
-  if (traces_.rows) write_traces(place, count);
+  if (!traces_.rows) return;
+  const PassTimer timer(worker.track, PassPhase::Traces);
+  write_traces(place, count);
 }
 
 namespace {

@@ -28,8 +28,9 @@ std::vector<double> selection_probabilities(std::span<const float> norms) {
 std::vector<double> inclusion_probabilities(std::span<const float> norms, std::size_t count) {
   std::vector<double> p = selection_probabilities(norms);
   if (count >= p.size()) return std::vector<double>(p.size(), 1.0);
-  // Samples that would be drawn more than once are drawn for certain, which leaves fewer draws for the others, which
-  // may make more of them certain. p becomes 1 where that happens; no p is 1 before, as there are 2 samples or more.
+  // Samples that would be drawn more than once are drawn for certain, which leaves fewer draws for the
+  // others, which may make more of them certain. p becomes 1 where that happens; no p is 1 before, as there
+  // are 2 samples or more.
   std::size_t certain = 0;
   for (std::size_t before = p.size(); before != certain;) {
     before = certain;

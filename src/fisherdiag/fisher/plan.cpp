@@ -1,7 +1,6 @@
 #include "fisherdiag/fisher/plan.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,27 +20,12 @@ namespace fisherdiag {
 namespace {
 
 /// A larger model would take seconds to measure and the memory of the pass itself.
-constexpr double kMostCalibrationParameters = 32e6;
+constexpr std::size_t kMostCalibrationParameters = std::size_t{32} << 20;
 /// Rows one thread takes through all layers before it fetches the weights again.
 constexpr double kChunkRows = 128;
 
-/// The same network with every width but the outputs' divided by one factor.
-Architecture narrow(const Architecture& architecture) {
-  const double factor =
-      std::sqrt(kMostCalibrationParameters / static_cast<double>(architecture.parameter_count()));
-  const auto scaled = [&](std::size_t width) {
-    return std::max<std::size_t>(static_cast<std::size_t>(factor * static_cast<double>(width)), 1);
-  };
-  std::vector<LinearLayer> layers = architecture.layers();
-  for (LinearLayer& layer : layers) {
-    layer.inputs = scaled(layer.inputs);
-    if (&layer != &layers.back()) layer.outputs = scaled(layer.outputs);
-  }
-  return Architecture(std::move(layers));
-}
-
 bool too_large(const Architecture& architecture) {
-  return static_cast<double>(architecture.parameter_count()) > kMostCalibrationParameters;
+  return architecture.parameter_count() > kMostCalibrationParameters;
 }
 
 PassTimes measure(const Architecture& architecture, const PlanRequest& request, const FisherOptions& options,
@@ -114,7 +98,7 @@ FisherPlan plan_fisher(const Architecture& architecture, const PlanRequest& requ
   FisherPlan plan;
   plan_memory(plan, architecture, request, options, context);
   plan.narrowed = too_large(architecture);
-  const Architecture measured = plan.narrowed ? narrow(architecture) : architecture;
+  const Architecture measured = plan.narrowed ? narrow(architecture, kMostCalibrationParameters) : architecture;
   const PassTimes times = measure(measured, request, options, plan.block_rows, context);
   plan.calibration_seconds = times.seconds;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <utility>
 #include <vector>
 
 #include "fisherdiag/base/aligned.hpp"
@@ -132,34 +134,48 @@ PassTimes calibrate_pass(const Network& network, Dataset& rows, const FisherOpti
   own.precision = options.precision;
   own.max_memory_bytes = fisher_memory(architecture, own, data.size(), size.block_rows, context);
 
-  std::vector<double> fixed, first, later;  // a run's rest, its first block, a row of each later block
+  PassTimes times;
+  std::vector<double> row_seconds;  // of each run: the mean over its later blocks, disturbances included
   do {
-    std::size_t before = 0;
-    double blocks = 0;
+    std::size_t first_rows = 0, rows_done = 0;
+    double first = 0, later = 0;
     own.progress = [&](std::size_t done, std::size_t) {
       const double block = now() - data.read_at();
-      blocks += block;
-      if (before == 0)
-        first.push_back(block);
-      else
-        later.push_back(block / static_cast<double>(done - before));
-      before = done;
+      (rows_done == 0 ? first : later) += block;
+      if (rows_done == 0) first_rows = done;
+      rows_done = done;
       return true;
     };
     FisherStatistics statistics;
     compute_fisher(network, data, own, context, &statistics);
-    fixed.push_back(std::max(statistics.seconds - blocks, 0.0));
-  } while (fixed.size() < kMostRuns && now() - start < kCalibrationSeconds);
-
-  PassTimes times;
-  times.fixed_seconds = median(fixed);
-  times.row_seconds = median(later);
-  times.first_block_seconds =
-      std::max(median(first) - times.row_seconds * static_cast<double>(size.block_rows), 0.0);
+    const bool one_block = rows_done == first_rows;
+    row_seconds.push_back(one_block ? first / static_cast<double>(first_rows)
+                                    : later / static_cast<double>(rows_done - first_rows));
+    if (row_seconds.size() > 1) continue;
+    // Only the first run starts threads and touches memory for the first time, as the real pass does.
+    times.fixed_seconds = std::max(statistics.seconds - first - later, 0.0);
+    times.first_block_seconds = std::max(first - row_seconds.front() * static_cast<double>(first_rows), 0.0);
+  } while (row_seconds.size() < kMostRuns && now() - start < kCalibrationSeconds);
+  times.row_seconds = median(row_seconds);
   if (options.subset.kind == SubsetKind::Importance)
     times.score_row_seconds = score_row_seconds(network, data, options, size.block_rows, context);
   times.seconds = now() - start;
   return times;
+}
+
+Architecture narrow(const Architecture& architecture, std::size_t parameters) {
+  const double factor =
+      std::sqrt(static_cast<double>(parameters) / static_cast<double>(architecture.parameter_count()));
+  const auto scaled = [&](std::size_t width) {
+    return std::max<std::size_t>(static_cast<std::size_t>(std::lround(factor * static_cast<double>(width))),
+                                 1);
+  };
+  std::vector<LinearLayer> layers = architecture.layers();
+  for (LinearLayer& layer : layers) {
+    layer.inputs = scaled(layer.inputs);
+    if (&layer != &layers.back()) layer.outputs = scaled(layer.outputs);
+  }
+  return Architecture(std::move(layers));
 }
 
 double calibrate_bandwidth(const Context& context) {

@@ -7,8 +7,8 @@ namespace fisherdiag {
 namespace {
 
 constexpr std::array<std::string_view, kPassPhases> kPhaseNames = {
-    "load",  "check",    "read",       "pack",      "strips", "forward",
-    "seeds", "backward", "accumulate", "normalize", "digest", "write"};
+    "load",     "check",      "read",  "pack",   "strips",    "forward", "seeds",
+    "backward", "accumulate", "merge", "traces", "normalize", "digest",  "write"};
 constexpr std::array<std::string_view, kPassRegions> kRegionNames = {"rows", "tiles"};
 
 void add_to(PassTotal& sum, const PassTotal& term) {
@@ -27,28 +27,9 @@ std::string_view pass_region_name(PassRegion region) {
   return kRegionNames[static_cast<std::size_t>(region)];
 }
 
-std::size_t pass_region_of(PassPhase phase) {
-  switch (phase) {
-    case PassPhase::Strips:
-    case PassPhase::Forward:
-    case PassPhase::Seeds:
-    case PassPhase::Backward:
-      return static_cast<std::size_t>(PassRegion::Rows);
-    case PassPhase::Accumulate:
-      return static_cast<std::size_t>(PassRegion::Tiles);
-    case PassPhase::Load:
-    case PassPhase::Check:
-    case PassPhase::Read:
-    case PassPhase::Pack:
-    case PassPhase::Normalize:
-    case PassPhase::Digest:
-    case PassPhase::Write:
-      return kPassRegions;
-  }
-  return kPassRegions;
-}
-
-void PassTrack::add(const PassSpan& span, double flops) {
+void PassTrack::add(PassSpan span, double flops) {
+  span.region = region_;
+  busy_[region_] += span.end - span.begin;
   std::vector<PassTotal>& layers = totals_[static_cast<std::size_t>(span.phase)];
   if (layers.size() <= span.layer) layers.resize(span.layer + 1);
   add_to(layers[span.layer], {span.end - span.begin, 1, flops});
@@ -67,6 +48,15 @@ PassTotal PassTrack::total(PassPhase phase) const {
 
 PassProfile::PassProfile(int threads, bool keep_spans) {
   for (int t = 0; t < std::max(threads, 1); ++t) tracks_.push_back(std::make_unique<PassTrack>(keep_spans));
+}
+
+void PassProfile::begin_region(PassRegion region) {
+  for (const auto& track : tracks_) track->set_region(static_cast<std::size_t>(region));
+}
+
+void PassProfile::end_region(PassRegion region, std::int64_t nanoseconds) {
+  for (const auto& track : tracks_) track->set_region(kNoPassRegion);
+  regions_[static_cast<std::size_t>(region)] += nanoseconds;
 }
 
 void PassProfile::add_to_all(const PassSpan& span) {

@@ -21,11 +21,13 @@ enum class PassPhase {
   Seeds,       ///< softmax (or its likelihood's kin), seeds, squares of the last layer's sensitivities
   Backward,    ///< one layer: product, derivative, squares
   Accumulate,  ///< one layer: F += Q^T A^2
+  Merge,       ///< partial sums of small models into F
+  Traces,      ///< what each sample adds to each layer, for the error of a subset
   Normalize,   ///< sums to float
   Digest,      ///< SHA-256 of the weights
   Write,       ///< the result's file
 };
-inline constexpr std::size_t kPassPhases = 12;
+inline constexpr std::size_t kPassPhases = 14;
 
 /// "forward", ...
 std::string_view pass_phase_name(PassPhase phase);
@@ -33,11 +35,10 @@ std::string_view pass_phase_name(PassPhase phase);
 /// What all threads do together, task by task; between regions one thread works and the others wait.
 enum class PassRegion { Rows, Tiles };
 inline constexpr std::size_t kPassRegions = 2;
+inline constexpr std::size_t kNoPassRegion = kPassRegions;
 
 /// "rows" or "tiles".
 std::string_view pass_region_name(PassRegion region);
-/// The region whose tasks do `phase`; kPassRegions for phases outside of regions.
-std::size_t pass_region_of(PassPhase phase);
 
 /// From begin to end, nanoseconds of the steady clock.
 struct PassSpan {
@@ -45,6 +46,7 @@ struct PassSpan {
   std::uint32_t layer = 0;  ///< of Forward, Backward, Accumulate; else 0
   std::int64_t begin = 0;
   std::int64_t end = 0;
+  std::size_t region = kNoPassRegion;  ///< set by PassTrack::add
 };
 
 struct PassTotal {
@@ -61,7 +63,9 @@ class alignas(64) PassTrack {
 
   explicit PassTrack(bool keep_spans) : keep_spans_(keep_spans) {}
 
-  void add(const PassSpan& span, double flops);
+  void add(PassSpan span, double flops);
+  /// Where the spans added next belong; kNoPassRegion between regions. Not while the thread adds.
+  void set_region(std::size_t region) { region_ = region; }
 
   /// [layer] of a phase; phases without layers have at most one entry.
   const std::vector<PassTotal>& totals(PassPhase phase) const {
@@ -70,9 +74,13 @@ class alignas(64) PassTrack {
   PassTotal total(PassPhase phase) const;
   const std::vector<PassSpan>& spans() const { return spans_; }
   std::uint64_t dropped() const { return dropped_; }
+  /// Sum of all spans of a region, or of those outside with kNoPassRegion.
+  std::int64_t busy_nanoseconds(std::size_t region) const { return busy_[region]; }
 
  private:
   bool keep_spans_;
+  std::size_t region_ = kNoPassRegion;
+  std::array<std::int64_t, kPassRegions + 1> busy_{};
   std::array<std::vector<PassTotal>, kPassPhases> totals_;
   std::vector<PassSpan> spans_;
   std::uint64_t dropped_ = 0;
@@ -89,14 +97,14 @@ class PassProfile {
   const PassTrack& track(std::size_t worker) const { return *tracks_[worker]; }
   /// Whoever runs what is not parallel.
   PassTrack& main_track() { return *tracks_.front(); }
+  const PassTrack& main_track() const { return *tracks_.front(); }
 
   /// The same span on every track: what all threads do together but not task by task.
   void add_to_all(const PassSpan& span);
 
-  /// Time of a parallel region, from its start until its last task is done.
-  void add_region(PassRegion region, std::int64_t nanoseconds) {
-    regions_[static_cast<std::size_t>(region)] += nanoseconds;
-  }
+  /// A parallel region, from before its first task until its last is done.
+  void begin_region(PassRegion region);
+  void end_region(PassRegion region, std::int64_t nanoseconds);
   std::int64_t region_nanoseconds(PassRegion region) const {
     return regions_[static_cast<std::size_t>(region)];
   }
@@ -148,9 +156,11 @@ class PassTimer {
 class PassRegionTimer {
  public:
   PassRegionTimer(PassProfile* profile, PassRegion region)
-      : profile_(profile), region_(region), begin_(profile ? PassProfile::now() : 0) {}
+      : profile_(profile), region_(region), begin_(profile ? PassProfile::now() : 0) {
+    if (profile_) profile_->begin_region(region_);
+  }
   ~PassRegionTimer() {
-    if (profile_) profile_->add_region(region_, PassProfile::now() - begin_);
+    if (profile_) profile_->end_region(region_, PassProfile::now() - begin_);
   }
   PassRegionTimer(const PassRegionTimer&) = delete;
   PassRegionTimer& operator=(const PassRegionTimer&) = delete;

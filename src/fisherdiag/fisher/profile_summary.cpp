@@ -20,12 +20,9 @@ PassProfileLine make_line(PassPhase phase, std::optional<std::size_t> layer, con
 
 /// Seconds each thread was busy in a region.
 std::vector<double> busy_seconds(const PassProfile& profile, std::size_t region) {
-  std::vector<double> busy(profile.threads());
-  for (std::size_t t = 0; t < busy.size(); ++t)
-    for (std::size_t p = 0; p < kPassPhases; ++p) {
-      const auto phase = static_cast<PassPhase>(p);
-      if (pass_region_of(phase) == region) busy[t] += seconds(profile.track(t).total(phase).nanoseconds);
-    }
+  std::vector<double> busy;
+  for (std::size_t t = 0; t < profile.threads(); ++t)
+    busy.push_back(seconds(profile.track(t).busy_nanoseconds(region)));
   return busy;
 }
 
@@ -36,21 +33,16 @@ PassProfileSummary summarize(const PassProfile& profile, std::int64_t end) {
   summary.threads = profile.threads();
   summary.wall_seconds = seconds(end - profile.origin());
   const auto threads = static_cast<double>(summary.threads);
-  double alone = summary.wall_seconds, alone_recorded = 0;
-  for (std::size_t p = 0; p < kPassPhases; ++p) {
-    const auto phase = static_cast<PassPhase>(p);
-    const PassTotal total = profile.total(phase);
-    if (total.spans == 0) continue;
-    summary.phases.push_back(make_line(phase, std::nullopt, total, threads * summary.wall_seconds));
-    if (phase == PassPhase::Pack)
-      alone -= seconds(total.nanoseconds) / threads;
-    else if (pass_region_of(phase) == kPassRegions)
-      alone_recorded += seconds(total.nanoseconds);
-  }
+  for (std::size_t p = 0; p < kPassPhases; ++p)
+    if (const PassTotal total = profile.total(static_cast<PassPhase>(p)); total.spans)
+      summary.phases.push_back(
+          make_line(static_cast<PassPhase>(p), std::nullopt, total, threads * summary.wall_seconds));
   for (PassPhase phase : {PassPhase::Forward, PassPhase::Backward, PassPhase::Accumulate})
     for (std::size_t l = 0; l < profile.layers(); ++l)
       if (const PassTotal total = profile.total(phase, l); total.spans)
         summary.layers.push_back(make_line(phase, l, total, threads * summary.wall_seconds));
+  const double packing = seconds(profile.main_track().total(PassPhase::Pack).nanoseconds);  // of every thread
+  double alone = summary.wall_seconds - packing;
   for (std::size_t r = 0; r < kPassRegions; ++r) {
     const double wall = seconds(profile.region_nanoseconds(static_cast<PassRegion>(r)));
     const std::vector<double> busy = busy_seconds(profile, r);
@@ -61,7 +53,7 @@ PassProfileSummary summarize(const PassProfile& profile, std::int64_t end) {
     alone -= wall;
   }
   summary.waiting_seconds = (threads - 1) * alone;
-  summary.other_seconds = alone - alone_recorded;
+  summary.other_seconds = alone + packing - seconds(profile.main_track().busy_nanoseconds(kNoPassRegion));
   return summary;
 }
 

@@ -19,9 +19,8 @@ bool has_layer(PassPhase phase) {
   return phase == PassPhase::Forward || phase == PassPhase::Backward || phase == PassPhase::Accumulate;
 }
 
-std::string category(PassPhase phase) {
-  const std::size_t region = pass_region_of(phase);
-  return region == kPassRegions ? "alone" : std::string(pass_region_name(static_cast<PassRegion>(region)));
+std::string category(std::size_t region) {
+  return region == kNoPassRegion ? "alone" : std::string(pass_region_name(static_cast<PassRegion>(region)));
 }
 
 Json name_event(const char* kind, std::size_t thread, const std::string& name) {
@@ -33,7 +32,7 @@ Json span_event(const PassSpan& span, std::size_t thread, std::int64_t origin,
   std::string name(pass_phase_name(span.phase));
   if (has_layer(span.phase)) name += " " + architecture.layers()[span.layer].name;
   return {{"name", name},
-          {"cat", category(span.phase)},
+          {"cat", category(span.region)},
           {"ph", "X"},
           {"ts", 1e-3 * static_cast<double>(span.begin - origin)},
           {"dur", 1e-3 * static_cast<double>(span.end - span.begin)},

@@ -31,7 +31,9 @@ struct Worker {
   Worker(const Architecture& architecture, const ScoreOptions& options, const kernels::KernelTable& kernels,
          PassTrack* own_track)
       : seeds(scored(options.estimator), options.likelihood, architecture.outputs(), kernels),
-        logits(kChunkRows * architecture.outputs()), squares(kChunkRows * architecture.outputs()), track(own_track) {
+        logits(kChunkRows * architecture.outputs()),
+        squares(kChunkRows * architecture.outputs()),
+        track(own_track) {
     activations.emplace_back(kChunkRows, architecture.inputs(), kernels.lanes);
     for (const LinearLayer& layer : architecture.layers())
       activations.emplace_back(kChunkRows, layer.outputs, kernels.lanes);
@@ -55,7 +57,8 @@ float squared_length(const kernels::ConstStrips& strips, std::size_t r, std::siz
   return sum;
 }
 
-/// The places of the largest and the second largest value, the earlier one in a tie; of one value twice the same.
+/// The places of the largest and the second largest value, the earlier one in a tie; of one value twice the
+/// same.
 std::uint64_t stratum(const float* squares, std::size_t outputs) {
   std::size_t first = 0, second = outputs > 1 ? 1 : 0;
   if (squares[second] > squares[first]) std::swap(first, second);
@@ -81,8 +84,8 @@ class Scorer {
   }
 
   /// Scores rows [first, first + count) of a block into norms and strata of the same rows.
-  void score(const BlockReader& block, std::size_t first, std::size_t count, std::size_t worker_index, float* norms,
-             std::uint64_t* strata) {
+  void score(const BlockReader& block, std::size_t first, std::size_t count, std::size_t worker_index,
+             float* norms, std::uint64_t* strata) {
     Worker& worker = *workers_[worker_index];
     forward(block.inputs(), first, count, worker);
     const PassTimer timer(worker.track, PassPhase::Seeds);
@@ -131,8 +134,8 @@ double score_flops_per_sample(const Architecture& architecture) {
   return 2 * weights;
 }
 
-SampleScores score_samples(const Network& network, Dataset& data, const ScoreOptions& options, const Context& context,
-                           double& reading_seconds) {
+SampleScores score_samples(const Network& network, Dataset& data, const ScoreOptions& options,
+                           const Context& context, double& reading_seconds) {
   Scorer scorer(network, options, context);
   const std::size_t samples = data.size(), rows = std::min(options.block_rows, samples);
   BlockReader reader(data, {}, rows, needs_targets(options.estimator.kind));
@@ -150,8 +153,8 @@ SampleScores score_samples(const Network& network, Dataset& data, const ScoreOpt
       context.parallel_for((count + kChunkRows - 1) / kChunkRows, [&](std::size_t chunk, std::size_t worker) {
         const FlushDenormals flush;
         const std::size_t first = chunk * kChunkRows;
-        scorer.score(reader, first, std::min(kChunkRows, count - first), worker, scores.norms.data() + done + first,
-                     scores.strata.data() + done + first);
+        scorer.score(reader, first, std::min(kChunkRows, count - first), worker,
+                     scores.norms.data() + done + first, scores.strata.data() + done + first);
       });
     }
     done += count;

@@ -15,20 +15,28 @@ void check(const Subset& subset, std::optional<double> until, bool squares_sampl
     throw ArgumentError("a subset needs a number of samples");
   if (subset.size && *subset.size == 0) throw ArgumentError("a Fisher pass needs at least one sample");
   if (until && !(*until > 0 && std::isfinite(*until)))
-    throw ArgumentError("the relative standard error to reach must be positive, not " + std::to_string(*until));
+    throw ArgumentError("the relative standard error to reach must be positive, not " +
+                        std::to_string(*until));
   if (squares_samples) return;
-  const char* reason = ": estimator 'batched' squares sums over samples, so samples have neither weights nor traces";
-  if (subset.kind == SubsetKind::Importance) throw ArgumentError(std::string("no importance subset") + reason);
+  const char* reason =
+      ": estimator 'batched' squares sums over samples, so samples have neither weights nor traces";
+  if (subset.kind == SubsetKind::Importance)
+    throw ArgumentError(std::string("no importance subset") + reason);
   if (until) throw ArgumentError(std::string("no standard error to reach") + reason);
 }
 
 }  // namespace
 
-Sampling::Sampling(const Subset& subset, std::optional<double> until, std::uint64_t population, std::size_t layers,
-                   std::uint64_t seed, bool squares_samples)
-    : subset_(subset), until_(until), population_(population), layers_(layers),
-      bound_(std::min<std::size_t>(subset.size.value_or(population), population)), seed_(seed),
-      uniform_error_(layers, population), importance_error_(layers, population) {
+Sampling::Sampling(const Subset& subset, std::optional<double> until, std::uint64_t population,
+                   std::size_t layers, std::uint64_t seed, bool squares_samples)
+    : subset_(subset),
+      until_(until),
+      population_(population),
+      layers_(layers),
+      bound_(std::min<std::size_t>(subset.size.value_or(population), population)),
+      seed_(seed),
+      uniform_error_(layers, population),
+      importance_error_(layers, population) {
   check(subset, until, squares_samples);
   if (until && subset.kind == SubsetKind::All) subset_.kind = SubsetKind::Uniform;
   measured_ = subset_.kind != SubsetKind::All && squares_samples;
@@ -42,7 +50,8 @@ std::size_t Sampling::round_end(std::size_t used) const {
 
 /// True if the error, falling as 1 / sqrt(n), will not be small enough before n = N.
 bool Sampling::needs_all() const {
-  return static_cast<double>(used_) * std::pow(relative_error() / *until_, 2) >= static_cast<double>(population_);
+  return static_cast<double>(used_) * std::pow(relative_error() / *until_, 2) >=
+         static_cast<double>(population_);
 }
 
 const SampleRound& Sampling::next() {
@@ -72,7 +81,8 @@ void Sampling::draw_weighted(std::size_t count) {
   round_.count = drawn_.samples.size();
   round_.samples = drawn_.samples;
   const double share = static_cast<double>(count) / first_;  // a round counts by its size
-  for (const double inclusion : drawn_.inclusion) round_.weights.push_back(static_cast<float>(share / inclusion));
+  for (const double inclusion : drawn_.inclusion)
+    round_.weights.push_back(static_cast<float>(share / inclusion));
 }
 
 void Sampling::add_traces(std::span<const double> traces) {
@@ -124,7 +134,8 @@ SamplingRecord Sampling::record(bool mean) const {
 std::size_t Sampling::bytes() const {
   if (subset_.kind == SubsetKind::All) return 0;
   if (!weighted()) return population_ / 8 + bound_ * sizeof(std::uint64_t);
-  // The design, and a round's probabilities; of each drawn sample its index twice, probability, place, weight and traces.
+  // The design, and a round's probabilities; of each drawn sample its index twice, probability, place, weight
+  // and traces.
   return ImportanceDesign::bytes(population_) + population_ * sizeof(double) +
          bound_ * (36 + layers_ * sizeof(double));
 }

@@ -23,17 +23,18 @@ struct SampleRound {
   bool replaces = false;  ///< what was summed before is not part of the result
 };
 
-/// One pass's samples: all, or a subset in one round, or rounds until the relative standard error of trace(F) is small
-/// enough. next() and finish_round() in turn until finished():
-/// uniform rounds go on where the last one stopped; importance rounds are independent draws, averaged by their sizes,
-/// and all of the data takes their place where they would need as many samples.
+/// One pass's samples: all, or a subset in one round, or rounds until the relative standard error of trace(F)
+/// is small enough. next() and finish_round() in turn until finished(): uniform rounds go on where the last
+/// one stopped; importance rounds are independent draws, averaged by their sizes, and all of the data takes
+/// their place where they would need as many samples.
 class Sampling {
  public:
   /// The size of the first round with `until`; each later one doubles the number of samples.
   static constexpr std::size_t kFirstRound = 512;
 
-  /// `subset.size` may be missing for All, and with `until`. Throws ArgumentError for a size of 0 or missing, an
-  /// `until` that is not positive, and what `squares_samples` = false (batched) cannot do: importance and until.
+  /// `subset.size` may be missing for All, and with `until`. Throws ArgumentError for a size of 0 or missing,
+  /// an `until` that is not positive, and what `squares_samples` = false (batched) cannot do: importance and
+  /// until.
   Sampling(const Subset& subset, std::optional<double> until, std::uint64_t population, std::size_t layers,
            std::uint64_t seed, bool squares_samples);
 
@@ -52,8 +53,8 @@ class Sampling {
   /// Most samples that may be taken, and those taken when the current round is over.
   std::size_t bound() const { return bound_; }
   std::size_t used() const { return used_; }
-  /// What makes a sum over the rounds the sum over (Sum) or the mean of (Mean) all data; for All and Uniform, Sum means
-  /// the samples taken.
+  /// What makes a sum over the rounds the sum over (Sum) or the mean of (Mean) all data; for All and Uniform,
+  /// Sum means the samples taken.
   double sum_scale() const { return whole_ || !weighted() ? 1.0 : first_ / static_cast<double>(used_); }
   double mean_scale() const;
 

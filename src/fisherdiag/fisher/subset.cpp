@@ -8,9 +8,12 @@ namespace fisherdiag {
 
 std::string_view subset_name(SubsetKind kind) {
   switch (kind) {
-    case SubsetKind::All: return "all";
-    case SubsetKind::Uniform: return "uniform";
-    case SubsetKind::Importance: return "importance";
+    case SubsetKind::All:
+      return "all";
+    case SubsetKind::Uniform:
+      return "uniform";
+    case SubsetKind::Importance:
+      return "importance";
   }
   return "all";
 }
@@ -21,7 +24,8 @@ std::optional<SubsetKind> subset_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-RandomRounds::RandomRounds(std::uint64_t total, std::uint64_t seed) : seed_(seed), left_(total), taken_(total) {}
+RandomRounds::RandomRounds(std::uint64_t total, std::uint64_t seed)
+    : seed_(seed), left_(total), taken_(total) {}
 
 std::vector<std::uint64_t> RandomRounds::next(std::uint64_t count) {
   count = std::min(count, left_);

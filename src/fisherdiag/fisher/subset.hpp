@@ -30,8 +30,9 @@ class RandomRounds {
   /// Of [0, total), drawn from `seed`.
   RandomRounds(std::uint64_t total, std::uint64_t seed);
 
-  /// `count` samples that were not drawn before, every set of them equally likely, ascending; all that are left if
-  /// they are fewer. (Selection sampling: Knuth, The Art of Computer Programming 2, section 3.4.2, algorithm S.)
+  /// `count` samples that were not drawn before, every set of them equally likely, ascending; all that are
+  /// left if they are fewer. (Selection sampling: Knuth, The Art of Computer Programming 2, section 3.4.2,
+  /// algorithm S.)
   std::vector<std::uint64_t> next(std::uint64_t count);
 
  private:

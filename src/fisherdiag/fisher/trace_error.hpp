@@ -10,8 +10,8 @@
 
 namespace fisherdiag {
 
-/// Mean over the N samples of the data of t_n, the trace of one sample's squared gradient, as estimated; not finite
-/// where too few samples tell.
+/// Mean over the N samples of the data of t_n, the trace of one sample's squared gradient, as estimated; not
+/// finite where too few samples tell.
 struct TraceMean {
   double value = 0;
   double standard_error = 0;
@@ -39,8 +39,9 @@ class UniformTraceError {
   std::vector<Moments> parts_;
 };
 
-/// From independent rounds of an ImportanceDesign. Within a round by successive differences in the order of the design
-/// (Wolter, Introduction to Variance Estimation, 2nd ed. 2007, section 8.2, carried over to unequal probabilities).
+/// From independent rounds of an ImportanceDesign. Within a round by successive differences in the order of
+/// the design (Wolter, Introduction to Variance Estimation, 2nd ed. 2007, section 8.2, carried over to
+/// unequal probabilities).
 class ImportanceTraceError {
  public:
   ImportanceTraceError(std::size_t parts, std::uint64_t population);

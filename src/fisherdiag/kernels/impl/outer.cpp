@@ -113,8 +113,9 @@ void column_block(const Block& b, const Finish& finish, typename Finish::Target*
   const std::size_t all = Cols * kLanes, rest = b.right.cols - first_column;
   const std::size_t columns = rest < all ? rest : all;
   const auto chain_of = [&](std::size_t row) { return chains + (row - b.row_begin) * all; };
-  for (std::size_t depth = 0; depth < n; depth += kDepthL1) {
-    const std::size_t count = n - depth < kDepthL1 ? n - depth : kDepthL1;
+  const EvenParts pieces(n, kOuterDepth);
+  for (std::size_t piece = 0; piece < pieces.parts; ++piece) {
+    const std::size_t depth = pieces.begin(piece), count = pieces.size(piece);
     const float* right = b.right.data + b.strip * b.right.stride + depth * kLanes;
     const bool last = depth + count == n;
     if (last) {
@@ -182,8 +183,9 @@ void add_outer(const ConstStrips& left, const ConstStrips& right, bool first, fl
   for (std::size_t part = 0; part < parts.parts; ++part) {
     const std::size_t width = parts.size(part);
     with_constant<kTileStrips>(width, [&](auto cols) {
-      for (std::size_t depth = 0; depth < left.rows; depth += kDepthL1) {
-        const std::size_t n = left.rows - depth < kDepthL1 ? left.rows - depth : kDepthL1;
+      const EvenParts pieces(left.rows, kOuterDepth);
+      for (std::size_t piece = 0; piece < pieces.parts; ++piece) {
+        const std::size_t depth = pieces.begin(piece), n = pieces.size(piece);
         for_tiles({left, right, strip, 0, left.cols}, [&](auto rows, std::size_t row) {
           add_to_target<decltype(rows)::value, decltype(cols)::value>(
               left.data + row / kLanes * left.stride + depth * kLanes + row % kLanes, right, strip, depth, n,

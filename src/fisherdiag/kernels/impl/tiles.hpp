@@ -19,10 +19,12 @@ inline constexpr int kTileStrips = 2;  // 8 of 16; multiplies need a temporary e
 #endif
 static_assert(kRowTile % kTileRows == 0);
 
-// Depth of a product kept at a time. A column block of the vector operand, kDepthL1 x kTileStrips vectors, stays in the
-// first-level cache while all rows pass by; the rows' side, kDepthL2 deep, stays in the second.
-inline constexpr std::size_t kDepthL1 = 192;
-inline constexpr std::size_t kDepthL2 = 8 * kDepthL1;
+// Depth of a product taken at a time: a column block of the vector operand, depth x kTileStrips vectors, stays in the
+// first-level cache while all rows pass by. Pieces are even, because each costs the loads and stores of its tiles' sums.
+inline constexpr std::size_t kGemmDepth = 224;
+inline constexpr std::size_t kOuterDepth = 192;  // the broadcast side takes a cache line per row here
+/// Depth of the rows' side of a gemm that stays in the second-level cache.
+inline constexpr std::size_t kGemmDepthL2 = 6 * kGemmDepth;
 
 /// Cuts `total` into ceil(total / most) parts whose sizes differ by at most one.
 struct EvenParts {
@@ -30,6 +32,7 @@ struct EvenParts {
   EvenParts(std::size_t total, std::size_t most)
       : parts((total + most - 1) / most), small(parts ? total / parts : 0), larger(parts ? total % parts : 0) {}
   std::size_t size(std::size_t part) const { return small + (part < larger ? 1 : 0); }
+  std::size_t begin(std::size_t part) const { return part * small + (part < larger ? part : larger); }
 };
 
 template <int V>

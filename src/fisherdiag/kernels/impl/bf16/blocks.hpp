@@ -1,11 +1,6 @@
 // What the bfloat16 kernels share: rounding, interleaving and transposing in registers.
 #pragma once
 
-// g++ 12 warns of its own intrinsics' undefined vectors (GCC bug 105593).
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 #include "fisherdiag/kernels/bf16.hpp"
 #include "fisherdiag/kernels/impl/simd.hpp"
 

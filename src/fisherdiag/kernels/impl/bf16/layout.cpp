@@ -5,13 +5,16 @@ namespace fisherdiag::kernels::bf16 {
 
 namespace {
 
-/// The part of a row-major source that one block holds; what lies past rows and cols reads as 0.
+/// The part of a row-major source that one block holds. What lies past rows and cols reads as 0; with kWhole
+/// there is nothing past them.
+template <bool kWhole>
 struct Patch {
   const float* source;
   std::size_t stride;
   std::size_t rows, cols;
 
   FISHERDIAG_INLINE __m512 load(std::size_t row, std::size_t col) const {
+    if constexpr (kWhole) return _mm512_loadu_ps(source + row * stride + col);
     if (row >= rows || col >= cols) return _mm512_setzero_ps();
     return _mm512_maskz_loadu_ps(first_lanes(cols - col), source + row * stride + col);
   }
@@ -38,8 +41,14 @@ template <class F>
 FISHERDIAG_INLINE void for_blocks(const float* source, std::size_t stride, std::size_t rows, std::size_t cols,
                                   const F& f) {
   for (std::size_t r = 0; r < bf16_blocks(rows); ++r)
-    for (std::size_t c = 0; c < bf16_blocks(cols); ++c)
-      f(r, c, Patch{source + r * kBf16Block * stride + c * kBf16Block, stride, rest(rows, r), rest(cols, c)});
+    for (std::size_t c = 0; c < bf16_blocks(cols); ++c) {
+      const float* from = source + r * kBf16Block * stride + c * kBf16Block;
+      const std::size_t height = rest(rows, r), width = rest(cols, c);
+      if (height >= kBf16Block && width >= kBf16Block)
+        f(r, c, Patch<true>{from, stride, height, width});
+      else
+        f(r, c, Patch<false>{from, stride, height, width});
+    }
 }
 
 /// Lines line(0) .. line(31) become vectors, in pairs along their elements.
@@ -57,7 +66,8 @@ FISHERDIAG_INLINE void pairs_of_lines(const Line& line, Bf16* target) {
 }
 
 /// Columns of the patch become vectors, in pairs of rows, squared.
-FISHERDIAG_INLINE void squared_pairs_of_columns(const Patch& patch, Bf16* target) {
+template <bool kWhole>
+FISHERDIAG_INLINE void squared_pairs_of_columns(const Patch<kWhole>& patch, Bf16* target) {
   for (std::size_t half = 0; half < 2; ++half)
     for (std::size_t p = 0; p < kHalf; ++p) {
       const __m512 even = patch.load(2 * p, half * kHalf), odd = patch.load(2 * p + 1, half * kHalf);
@@ -67,7 +77,8 @@ FISHERDIAG_INLINE void squared_pairs_of_columns(const Patch& patch, Bf16* target
 }
 
 /// Columns of the patch become vectors, each a line.
-FISHERDIAG_INLINE void lines_of_columns(const Patch& patch, Bf16* target) {
+template <bool kWhole>
+FISHERDIAG_INLINE void lines_of_columns(const Patch<kWhole>& patch, Bf16* target) {
   for (std::size_t half = 0; half < 2; ++half) {
     __m512i pairs[kHalf];
 #pragma GCC unroll 16
@@ -93,7 +104,7 @@ FISHERDIAG_INLINE void store_sums(__m512 even, __m512 odd, std::size_t first, st
 
 void lines_from_rows(const float* source, std::size_t stride, const Bf16Lines& target) noexcept {
   for_blocks(source, stride, target.vectors, target.depth,
-             [&](std::size_t v, std::size_t k, const Patch& patch) {
+             [&](std::size_t v, std::size_t k, const auto& patch) {
                for (std::size_t r = 0; r < kBf16Block; ++r)
                  store_block(target.block(v, k) + r * kBf16Block, patch.line(r));
              });
@@ -102,12 +113,12 @@ void lines_from_rows(const float* source, std::size_t stride, const Bf16Lines& t
 void lines_from_columns(const float* source, std::size_t stride, const Bf16Lines& target) noexcept {
   for_blocks(
       source, stride, target.depth, target.vectors,
-      [&](std::size_t k, std::size_t v, const Patch& patch) { lines_of_columns(patch, target.block(v, k)); });
+      [&](std::size_t k, std::size_t v, const auto& patch) { lines_of_columns(patch, target.block(v, k)); });
 }
 
 void pairs_from_rows(const Bf16PairsArguments& g) noexcept {
   for_blocks(g.source, g.source_stride, g.target.vectors, g.target.depth,
-             [&](std::size_t v, std::size_t k, const Patch& patch) {
+             [&](std::size_t v, std::size_t k, const auto& patch) {
                if (g.target.data)
                  pairs_of_lines([&](std::size_t r) { return patch.line(r); }, g.target.block(v, k));
                if (g.low.data)

@@ -1,0 +1,62 @@
+#include "fisherdiag/fisher/memory.hpp"
+
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/fisher/pass.hpp"
+#include "support/catch.hpp"
+#include "support/message_of.hpp"
+
+using namespace fisherdiag;
+
+namespace {
+
+constexpr std::size_t kSamples = 100000;
+
+FisherOptions bounded(std::size_t bytes, std::size_t in_use = 0) {
+  FisherOptions options;
+  options.max_memory_bytes = bytes;
+  options.memory_in_use = in_use;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a bound gets the largest block that fits") {
+  const Architecture architecture = Architecture::parse("mlp:784-256-256-10");
+  const Context context(2);
+  const std::size_t most = choose_block_rows(architecture, {}, kSamples, context);
+  const std::size_t chain = pass_chain_rows({});
+  const auto bytes = [&](std::size_t rows) {
+    return fisher_memory(architecture, {}, kSamples, rows, context);
+  };
+  for (std::size_t rows = chain; rows <= most; rows += chain) {
+    CHECK(choose_block_rows(architecture, bounded(bytes(rows)), kSamples, context) == rows);
+    CHECK(choose_block_rows(architecture, bounded(bytes(rows) + 1000, 1000), kSamples, context) == rows);
+  }
+  CHECK(choose_block_rows(architecture, bounded(bytes(most) * 10), kSamples, context) == most);
+}
+
+TEST_CASE("a bound below the smallest block is refused with the figure that is needed") {
+  const Architecture architecture = Architecture::parse("mlp:784-256-256-10");
+  const Context context(1);
+  const std::size_t least = fisher_memory(architecture, {}, kSamples, pass_chain_rows({}), context);
+  const std::string message = test::message_of<ArgumentError>(
+      [&] { choose_block_rows(architecture, bounded(least - 1), kSamples, context); });
+  const std::size_t mebibytes = (least + (1 << 20) - 1) >> 20;
+  CHECK(test::contains(message, "at least " + std::to_string(mebibytes) + " MiB"));
+  CHECK_NOTHROW(choose_block_rows(architecture, bounded(mebibytes << 20), kSamples, context));
+}
+
+TEST_CASE("memory grows with what is allocated") {
+  const Context context(1);
+  const Architecture small = Architecture::parse("mlp:100-50-10"),
+                     large = Architecture::parse("mlp:100-5000-10");
+  FisherOptions options;
+  CHECK(fisher_memory(large, options, kSamples, 512, context) >
+        fisher_memory(small, options, kSamples, 512, context) + 12 * large.parameter_count());
+  const std::size_t categorical = fisher_memory(small, options, kSamples, 512, context);
+  options.likelihood = Likelihood::Gaussian;
+  // Nine more targets for each of 512 rows.
+  CHECK(fisher_memory(small, options, kSamples, 512, context) >= categorical + 512 * 9 * sizeof(float));
+  options.estimator = {EstimatorKind::MonteCarlo, 1000};
+  CHECK(fisher_memory(small, options, kSamples, 512, context) > categorical + 1000 * 8 * 10 * sizeof(float));
+}
