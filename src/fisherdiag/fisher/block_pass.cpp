@@ -9,7 +9,11 @@ namespace fisherdiag {
 namespace {
 
 /// Samples one task takes forward and backward: enough that a weight fetched from memory is used often.
-constexpr std::size_t kChunkRows = 128;
+constexpr std::size_t kChunkRows = 256;
+/// The same where all weights stay in the cache beside a chunk.
+constexpr std::size_t kSmallChunkRows = 128;
+/// Rows and columns of the tile of F one task owns: its operands for a chain fill the second-level cache.
+constexpr std::size_t kTileRowsOfF = 256, kTileColumnsOfF = 384;
 /// Rows (samples x seeds) back-propagated together: their sensitivities stay in the second-level cache.
 constexpr std::size_t kDeltaRows = 256;
 constexpr std::size_t kMostGroups = 32;
@@ -105,7 +109,7 @@ BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelih
   if (profile_) profile_->add_to_all({PassPhase::Pack, 0, packing, PassProfile::now()});
   const std::size_t lanes = packed_.kernels().lanes;
   const bool by_chain = sums_by_chain(architecture_, estimator, lanes);
-  const std::size_t kept_rows = by_chain ? kChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
+  const std::size_t kept_rows = by_chain ? kSmallChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
   for (const LinearLayer& layer : architecture_.layers()) {
     inputs_.emplace_back(kept_rows, layer.inputs, lanes);
     outputs_.emplace_back(kept_rows, layer.outputs, lanes);
@@ -130,7 +134,7 @@ std::size_t BlockPass::bytes(const Architecture& architecture, const Estimator& 
   std::size_t total =
       aligned_bytes(architecture.parameter_count() * sizeof(double)) + PackedNetwork::bytes(architecture, lanes);
   const bool by_chain = sums_by_chain(architecture, estimator, lanes);
-  const std::size_t kept_rows = by_chain ? kChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
+  const std::size_t kept_rows = by_chain ? kSmallChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
   for (const LinearLayer& layer : architecture.layers())
     total += StripBuffer::bytes(kept_rows, layer.inputs, lanes) + StripBuffer::bytes(kept_rows, layer.outputs, lanes);
   if (by_chain) total += ChainPartials::bytes(architecture, block_rows / chain_rows(estimator), lanes);
@@ -142,7 +146,7 @@ void BlockPass::make_tiles() {
   const std::size_t lanes = packed_.kernels().lanes;
   // Large tiles reuse what they load; small models still need several tiles for every thread.
   const std::size_t wanted = 8 * static_cast<std::size_t>(context_.threads());
-  for (std::size_t rows = 128, columns = 192;; rows = std::max<std::size_t>(rows / 2, 16), columns /= 2) {
+  for (std::size_t rows = kTileRowsOfF, columns = kTileColumnsOfF;; rows = std::max<std::size_t>(rows / 2, 16), columns /= 2) {
     tiles_.clear();
     const std::size_t strip_step = std::max<std::size_t>(columns / lanes, 3);
     for (std::size_t l = 0; l < architecture_.layers().size(); ++l) {
@@ -189,8 +193,8 @@ void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const fl
     context_.parallel_for(chains, [&](std::size_t chain, std::size_t worker) {
       const FlushDenormals flush;
       const std::size_t begin = chain * chain_, end = std::min(begin + chain_, inputs.rows);
-      for (std::size_t row = begin; row < end; row += kChunkRows) {
-        const std::size_t slot = worker * kChunkRows, count = std::min(kChunkRows, end - row);
+      for (std::size_t row = begin; row < end; row += kSmallChunkRows) {
+        const std::size_t slot = worker * kSmallChunkRows, count = std::min(kSmallChunkRows, end - row);
         rows_phase({row, slot}, count, *workers_[worker], inputs, targets, samples);
         for (std::size_t l = 0; l < inputs_.size(); ++l) {
           const PassTimer timer(workers_[worker]->track, PassPhase::Accumulate, l,
@@ -389,7 +393,7 @@ void BlockPass::add_bias(const Tile& tile, const kernels::ConstStrips& left, dou
   const kernels::ConstStrips own{left.data + begin / lanes * left.stride, left.rows, count, left.stride};
   double* fisher = sum_.data() + architecture_.bias_offset(tile.layer) + begin;
   if (estimator_.kind != EstimatorKind::Batched) return packed_.kernels().column_sums(own, false, fisher);
-  double sums[128] = {};
+  double sums[kTileRowsOfF] = {};
   packed_.kernels().column_sums(own, false, sums);
   for (std::size_t o = 0; o < count; ++o) fisher[o] += scale * sums[o] * sums[o];
 }

@@ -145,19 +145,6 @@ void tile(const GemmArguments& g, Place p, std::size_t begin, std::size_t end) {
     finish_forward<F>(g, p, acc);
 }
 
-FISHERDIAG_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
-
-/// Asks for part `part` of `parts` of a piece of b, so that it is in the second-level cache when its turn comes:
-/// weights are too many to stay there, and the first tile would otherwise wait for each line.
-template <int Cols>
-FISHERDIAG_INLINE void prefetch_piece(const float* piece, std::size_t stride, std::size_t depth, std::size_t part,
-                                      std::size_t parts) {
-  const std::size_t begin = depth * part / parts, end = depth * (part + 1) / parts;
-  for (int c = 0; c < Cols; ++c)
-    for (std::size_t k = begin * kLanes; k < end * kLanes; k += 64 / sizeof(float))
-      __builtin_prefetch(piece + c * stride + k, 0, 2);
-}
-
 /// One column block of c over depth [begin, end): each piece of b stays in the first-level cache for all rows.
 /// `following` is where the next column block starts in b, or nullptr.
 template <Nonlinearity F, int Cols>

@@ -35,6 +35,19 @@ struct EvenParts {
   std::size_t begin(std::size_t part) const { return part * small + (part < larger ? part : larger); }
 };
 
+FISHERDIAG_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+/// Asks for part `part` of `parts` of a piece of the vector operand, so that it is in the second-level cache when its turn comes:
+/// it may come from memory, and the first tile would otherwise wait for each line.
+template <int Cols>
+FISHERDIAG_INLINE void prefetch_piece(const float* piece, std::size_t stride, std::size_t depth, std::size_t part,
+                                      std::size_t parts) {
+  const std::size_t begin = depth * part / parts, end = depth * (part + 1) / parts;
+  for (int c = 0; c < Cols; ++c)
+    for (std::size_t k = begin * kLanes; k < end * kLanes; k += 64 / sizeof(float))
+      __builtin_prefetch(piece + c * stride + k, 0, 2);
+}
+
 template <int V>
 struct Constant {
   static constexpr int value = V;
