@@ -1,7 +1,7 @@
 // fisherdiag-bench: measures kernels, Fisher passes and training steps.
 //
-// Rates are computed from the wall clock inside each benchmark, because the work runs on oneTBB's threads; names stay
-// free of Google Benchmark's time-type suffixes that way.
+// Rates are computed from the wall clock inside each benchmark, because the work runs on oneTBB's threads;
+// names stay free of Google Benchmark's time-type suffixes that way.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>

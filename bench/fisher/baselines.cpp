@@ -39,12 +39,13 @@ class SmallBatch {
     for (std::size_t l = 0; l < layers; ++l)
       packed_.forward(l, activations_[l].rows(0, n), activations_[l + 1].rows(0, n), {});
     k.from_strips(activations_[layers].rows(0, n), logits_.data(), outputs);
-    nll_and_residuals(Likelihood::Categorical, {logits_.data(), n, outputs}, labels, std::span(samples_).first(n), k,
-                      {sensitivities_[layers - 1].data(), n, outputs});
+    nll_and_residuals(Likelihood::Categorical, {logits_.data(), n, outputs}, labels,
+                      std::span(samples_).first(n), k, {sensitivities_[layers - 1].data(), n, outputs});
     k.to_strips(sensitivities_[layers - 1].data(), outputs, deltas_[layers - 1].rows(0, n), {});
     const std::size_t padded = (n + kernels::kRowTile - 1) / kernels::kRowTile * kernels::kRowTile;
     for (std::size_t l = layers - 1; l > 0; --l)
-      packed_.backward(l, deltas_[l].rows(0, n), activations_[l].rows(0, padded), deltas_[l - 1].rows(0, n), {}, false);
+      packed_.backward(l, deltas_[l].rows(0, n), activations_[l].rows(0, padded), deltas_[l - 1].rows(0, n),
+                       {}, false);
     for (std::size_t l = 0; l < layers; ++l) {
       k.from_strips(activations_[l].rows(0, n), inputs_[l].data(), architecture_.layers()[l].inputs);
       k.from_strips(deltas_[l].rows(0, n), sensitivities_[l].data(), architecture_.layers()[l].outputs);
@@ -52,7 +53,8 @@ class SmallBatch {
   }
 
   /// Sample n's gradient of layer l, rows [begin, end) of its weight.
-  void weight_gradient(std::size_t l, std::size_t n, std::size_t begin, std::size_t end, float* gradient) const {
+  void weight_gradient(std::size_t l, std::size_t n, std::size_t begin, std::size_t end,
+                       float* gradient) const {
     const std::size_t inputs = architecture_.layers()[l].inputs, outputs = architecture_.layers()[l].outputs;
     const float* a = inputs_[l].data() + n * inputs;
     for (std::size_t o = begin; o < end; ++o) {
@@ -73,7 +75,8 @@ class SmallBatch {
   std::vector<std::uint64_t> samples_;
 };
 
-void write_gradient(const SmallBatch& batch, const Architecture& architecture, std::size_t n, float* gradient) {
+void write_gradient(const SmallBatch& batch, const Architecture& architecture, std::size_t n,
+                    float* gradient) {
   for (std::size_t l = 0; l < architecture.layers().size(); ++l) {
     const std::size_t outputs = architecture.layers()[l].outputs;
     batch.weight_gradient(l, n, 0, outputs, gradient + architecture.weight_offset(l));
@@ -99,8 +102,9 @@ void loop_fisher(const Network& network, MatrixView<const float> inputs, MatrixV
   }
 }
 
-void materialized_fisher(const Network& network, MatrixView<const float> inputs, MatrixView<const float> labels,
-                         const Context& context, std::span<float> gradients, std::span<double> sum) {
+void materialized_fisher(const Network& network, MatrixView<const float> inputs,
+                         MatrixView<const float> labels, const Context& context, std::span<float> gradients,
+                         std::span<double> sum) {
   const std::size_t parameters = sum.size(), batch_rows = gradients.size() / parameters;
   SmallBatch batch(network, batch_rows, context);
   const std::size_t slices = (parameters + kSliceParameters - 1) / kSliceParameters;

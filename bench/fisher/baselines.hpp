@@ -9,12 +9,14 @@
 
 namespace fisherdiag::bench {
 
-/// Batch of one: a gradient per sample by forward and backward, squared and added. sum [P] += over the samples.
+/// Batch of one: a gradient per sample by forward and backward, squared and added. sum [P] += over the
+/// samples.
 void loop_fisher(const Network& network, MatrixView<const float> inputs, MatrixView<const float> labels,
                  const Context& context, std::span<double> sum);
 
 /// All per-sample gradients of a batch stored [n, P], then squared and added. `gradients` is that storage.
-void materialized_fisher(const Network& network, MatrixView<const float> inputs, MatrixView<const float> labels,
-                         const Context& context, std::span<float> gradients, std::span<double> sum);
+void materialized_fisher(const Network& network, MatrixView<const float> inputs,
+                         MatrixView<const float> labels, const Context& context, std::span<float> gradients,
+                         std::span<double> sum);
 
 }  // namespace fisherdiag::bench

@@ -14,7 +14,8 @@ namespace fisherdiag::bench {
 namespace {
 
 constexpr std::size_t kVerifySamples = 24;
-/// Samples of a baseline pass: they are slow, and their cost per sample does not depend on how many there are.
+/// Samples of a baseline pass: they are slow, and their cost per sample does not depend on how many there
+/// are.
 constexpr std::size_t kBaselineFlops = 4'000'000'000;
 constexpr std::size_t kMaterializedBytes = std::size_t{512} << 20;
 
@@ -74,7 +75,8 @@ void run_engine(benchmark::State& state, const Model& model, const Estimator& es
                 Precision precision = Precision::Float32) {
   const Context& context = shared_context(threads, isa);
   const Network& network = shared_network(model);
-  if (!verified(model, precision, context)) return state.SkipWithError("the result differs from the batch-of-one loop");
+  if (!verified(model, precision, context))
+    return state.SkipWithError("the result differs from the batch-of-one loop");
   Dataset& data = shared_data(model, model.samples);
   FisherOptions options;
   options.estimator = estimator;
@@ -91,7 +93,8 @@ void run_engine(benchmark::State& state, const Model& model, const Estimator& es
 void run_loop(benchmark::State& state, const Model& model, int threads, Isa isa) {
   const Context& context = shared_context(threads, isa);
   const Network& network = shared_network(model);
-  const Rows rows = read_rows(shared_data(model, model.samples), std::min(model.samples, baseline_samples(network)));
+  const Rows rows =
+      read_rows(shared_data(model, model.samples), std::min(model.samples, baseline_samples(network)));
   const double flops = fisher_flops_per_sample(network.architecture(), {}, Likelihood::Categorical);
   const auto samples = static_cast<double>(rows.input_view.rows);
   std::vector<double> sum(network.parameters().size());
@@ -125,8 +128,9 @@ void add(const std::string& name, const std::function<void(benchmark::State&)>& 
 
 void register_fisher_benchmarks(const Settings& settings) {
   const Isa isa = settings.isa;
-  const std::vector<EstimatorKind> kinds{EstimatorKind::Empirical, EstimatorKind::Exact,     EstimatorKind::MonteCarlo,
-                                         EstimatorKind::Sketch,    EstimatorKind::Predicted, EstimatorKind::Batched};
+  const std::vector<EstimatorKind> kinds{EstimatorKind::Empirical,  EstimatorKind::Exact,
+                                         EstimatorKind::MonteCarlo, EstimatorKind::Sketch,
+                                         EstimatorKind::Predicted,  EstimatorKind::Batched};
   for (int threads : settings.threads) {
     const std::string suffix = "/threads:" + std::to_string(threads);
     for (const Model& model : models()) {
@@ -135,9 +139,8 @@ void register_fisher_benchmarks(const Settings& settings) {
             [=](benchmark::State& state) { run_engine(state, model, Estimator{kind}, threads, isa); });
       if (!precision_unit(Precision::Bf16, isa).empty())
         for (EstimatorKind kind : {EstimatorKind::Empirical, EstimatorKind::Exact})
-          add("fisher/" + model.name + "/" + std::string(estimator_name(kind)) + "-bf16" + suffix, [=](auto& state) {
-            run_engine(state, model, Estimator{kind}, threads, isa, Precision::Bf16);
-          });
+          add("fisher/" + model.name + "/" + std::string(estimator_name(kind)) + "-bf16" + suffix,
+              [=](auto& state) { run_engine(state, model, Estimator{kind}, threads, isa, Precision::Bf16); });
       add("fisher/" + model.name + "/loop" + suffix,
           [=](benchmark::State& state) { run_loop(state, model, threads, isa); });
       add("fisher/" + model.name + "/materialized" + suffix,

@@ -12,8 +12,8 @@
 #ifdef FISHERDIAG_HAVE_OPENBLAS
 extern "C" {
 void openblas_set_num_threads(int);
-void cblas_sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float* a, int lda,
-                 const float* b, int ldb, float beta, float* c, int ldc);
+void cblas_sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float* a,
+                 int lda, const float* b, int ldb, float beta, float* c, int ldc);
 }
 #endif
 
@@ -28,7 +28,9 @@ using kernels::OuterRange;
 struct Shape {
   std::size_t n, i, o;
   std::string name() const { return std::to_string(n) + "x" + std::to_string(i) + "x" + std::to_string(o); }
-  double flops() const { return 2.0 * static_cast<double>(n) * static_cast<double>(i) * static_cast<double>(o); }
+  double flops() const {
+    return 2.0 * static_cast<double>(n) * static_cast<double>(i) * static_cast<double>(o);
+  }
 };
 
 /// The large cube and the products the benchmark models are made of, small and thin ones included.
@@ -47,21 +49,26 @@ double element(const StripBuffer& buffer, std::size_t lanes, std::size_t r, std:
   return m.data[c / lanes * m.stride + r * lanes + c % lanes];
 }
 
-bool close(double value, double expected) { return std::abs(value - expected) <= 1e-4 * (1e-30 + std::abs(expected)); }
+bool close(double value, double expected) {
+  return std::abs(value - expected) <= 1e-4 * (1e-30 + std::abs(expected));
+}
 
 /// Cuts rows x strips into tasks: enough for every thread, each large enough to reuse what it loads.
 struct Cuts {
   std::size_t row_step, strip_step, row_tasks, strip_tasks;
   Cuts(std::size_t rows, std::size_t strips, std::size_t row_most, std::size_t strip_most)
-      : row_step(std::min(rows, row_most)), strip_step(std::min(strips, strip_most)),
-        row_tasks((rows + row_step - 1) / row_step), strip_tasks((strips + strip_step - 1) / strip_step) {}
+      : row_step(std::min(rows, row_most)),
+        strip_step(std::min(strips, strip_most)),
+        row_tasks((rows + row_step - 1) / row_step),
+        strip_tasks((strips + strip_step - 1) / strip_step) {}
 };
 
 void gemm(benchmark::State& state, Shape s, Isa isa, int threads) {
   const Context& context = shared_context(threads, isa);
   const KernelTable& k = kernels::kernel_table(isa);
   StripBuffer a = random_strips(k, s.n, s.i, 1), b = random_strips(k, s.i, s.o, 2), c(s.n, s.o, k.lanes);
-  const std::size_t rows_per_task = std::min<std::size_t>(128, (s.n / static_cast<std::size_t>(threads) + 7) / 8 * 8);
+  const std::size_t rows_per_task =
+      std::min<std::size_t>(128, (s.n / static_cast<std::size_t>(threads) + 7) / 8 * 8);
   const std::size_t tasks = (s.n + rows_per_task - 1) / rows_per_task;
   const auto product = [&] {
     context.parallel_for(tasks, [&](std::size_t task, std::size_t) {
@@ -76,16 +83,17 @@ void gemm(benchmark::State& state, Shape s, Isa isa, int threads) {
   };
   product();
   double expected = 0;
-  for (std::size_t i = 0; i < s.i; ++i) expected += element(a, k.lanes, s.n - 1, i) * element(b, k.lanes, i, s.o - 1);
+  for (std::size_t i = 0; i < s.i; ++i)
+    expected += element(a, k.lanes, s.n - 1, i) * element(b, k.lanes, i, s.o - 1);
   if (!close(element(c, k.lanes, s.n - 1, s.o - 1), expected)) return state.SkipWithError("wrong product");
   run_timed(state, context, {0, s.flops(), 0}, product);
 }
 
-using OuterKernel = std::function<void(const kernels::ConstStrips&, const kernels::ConstStrips&, const OuterRange&,
-                                       double*, std::size_t)>;
+using OuterKernel = std::function<void(const kernels::ConstStrips&, const kernels::ConstStrips&,
+                                       const OuterRange&, double*, std::size_t)>;
 
-void outer(benchmark::State& state, Shape s, Isa isa, int threads, std::size_t chain, const OuterKernel& kernel,
-           const std::function<double(double)>& finish) {
+void outer(benchmark::State& state, Shape s, Isa isa, int threads, std::size_t chain,
+           const OuterKernel& kernel, const std::function<double(double)>& finish) {
   const Context& context = shared_context(threads, isa);
   const KernelTable& k = kernels::kernel_table(isa);
   StripBuffer left = random_strips(k, s.n, s.o, 1), right = random_strips(k, s.n, s.i, 2);
@@ -94,8 +102,10 @@ void outer(benchmark::State& state, Shape s, Isa isa, int threads, std::size_t c
   const Cuts cuts(s.o, strips, threads == 1 ? 256 : 128, 192 / k.lanes);
   const auto accumulate = [&] {
     context.parallel_for(cuts.row_tasks * cuts.strip_tasks, [&](std::size_t task, std::size_t) {
-      const std::size_t row = task / cuts.strip_tasks * cuts.row_step, strip = task % cuts.strip_tasks * cuts.strip_step;
-      const OuterRange range{row, std::min(row + cuts.row_step, s.o), strip, std::min(strip + cuts.strip_step, strips)};
+      const std::size_t row = task / cuts.strip_tasks * cuts.row_step,
+                        strip = task % cuts.strip_tasks * cuts.strip_step;
+      const OuterRange range{row, std::min(row + cuts.row_step, s.o), strip,
+                             std::min(strip + cuts.strip_step, strips)};
       for (std::size_t first = 0; first < s.n; first += chain) {
         const std::size_t count = std::min(chain, s.n - first);
         kernel(left.rows(first, count), right.rows(first, count), range, fisher.data(), s.i);
@@ -124,7 +134,8 @@ void openblas(benchmark::State& state, Shape s, Isa isa, int threads) {
   openblas_set_num_threads(threads);
   run_timed(state, shared_context(threads, isa), {0, s.flops(), 0}, [&] {
     const int n = static_cast<int>(s.n), i = static_cast<int>(s.i), o = static_cast<int>(s.o);
-    cblas_sgemm(kRowMajor, kNoTranspose, kTranspose, n, o, i, 1.f, a.data(), i, b.data(), i, 0.f, c.data(), o);
+    cblas_sgemm(kRowMajor, kNoTranspose, kTranspose, n, o, i, 1.f, a.data(), i, b.data(), i, 0.f, c.data(),
+                o);
     return -1.0;
   });
 }

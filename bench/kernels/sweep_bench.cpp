@@ -1,4 +1,5 @@
-// kernel/penalty, kernel/adam_step, kernel/to_strips, kernel/softmax, kernel/triad: one sweep over memory each.
+// kernel/penalty, kernel/adam_step, kernel/to_strips, kernel/softmax, kernel/triad: one sweep over memory
+// each.
 #include <cmath>
 #include <numeric>
 
@@ -18,7 +19,8 @@ using kernels::KernelTable;
 /// Elements one task sweeps.
 constexpr std::size_t kSlice = std::size_t{1} << 16;
 
-void for_slices(const Context& context, std::size_t n, const std::function<void(std::size_t, std::size_t)>& body) {
+void for_slices(const Context& context, std::size_t n,
+                const std::function<void(std::size_t, std::size_t)>& body) {
   context.parallel_for((n + kSlice - 1) / kSlice, [&](std::size_t slice, std::size_t) {
     const std::size_t first = slice * kSlice;
     body(first, std::min(kSlice, n - first));
@@ -28,7 +30,8 @@ void for_slices(const Context& context, std::size_t n, const std::function<void(
 /// Value and gradient of one penalty term: reads theta, anchor, F, reads and writes the gradient.
 void penalty(benchmark::State& state, std::size_t n, Isa isa, int threads) {
   const Context& context = shared_context(threads, isa);
-  const std::vector<float> theta = random_values(n, 1), anchor = random_values(n, 2), fisher = random_values(n, 3);
+  const std::vector<float> theta = random_values(n, 1), anchor = random_values(n, 2),
+                           fisher = random_values(n, 3);
   AlignedBuffer<float> gradient(n);
   EwcPenalty ewc(PenaltyForm::Merged, 2.0);
   ewc.add_task(anchor, fisher);
@@ -53,8 +56,18 @@ void adam_step(benchmark::State& state, std::size_t n, Isa isa, int threads) {
   // Reads gradient, theta, both moments; writes theta and both moments.
   run_timed(state, context, {0, 0, 28.0 * static_cast<double>(n)}, [&] {
     for_slices(context, n, [&](std::size_t i, std::size_t count) {
-      k.adam_step({theta.data() + i, gradient.data() + i, first.data() + i, second.data() + i, count, 1e-3f, 0.9f,
-                   0.999f, 1e-8f, 1.f, 1.f, {}});
+      k.adam_step({theta.data() + i,
+                   gradient.data() + i,
+                   first.data() + i,
+                   second.data() + i,
+                   count,
+                   1e-3f,
+                   0.9f,
+                   0.999f,
+                   1e-8f,
+                   1.f,
+                   1.f,
+                   {}});
     });
     return -1.0;
   });
@@ -106,9 +119,11 @@ void register_sweep_benchmarks(const Settings& settings) {
       for (std::size_t n : {25'450u, 269'322u, 1'863'690u, 20'037'642u}) {
         const std::string shape = "/" + std::to_string(n);
         add_kernel("penalty" + shape + suffix, [=](benchmark::State& state) { penalty(state, n, isa, t); });
-        add_kernel("adam_step" + shape + suffix, [=](benchmark::State& state) { adam_step(state, n, isa, t); });
+        add_kernel("adam_step" + shape + suffix,
+                   [=](benchmark::State& state) { adam_step(state, n, isa, t); });
       }
-      add_kernel("to_strips/512x784" + suffix, [=](benchmark::State& state) { to_strips(state, 512, 784, isa, t); });
+      add_kernel("to_strips/512x784" + suffix,
+                 [=](benchmark::State& state) { to_strips(state, 512, 784, isa, t); });
       for (std::size_t classes : {2u, 10u, 100u, 1000u})
         add_kernel("softmax/4096x" + std::to_string(classes) + suffix,
                    [=](benchmark::State& state) { softmax(state, classes, isa, t); });

@@ -1,5 +1,5 @@
-// step/<model>/<none|l2|ewc-merged|ewc-separate-3|ewc-online>/threads:<t>: one training step of SGD, batch 128, with
-// each penalty. `none` is the step everything else is compared with.
+// step/<model>/<none|l2|ewc-merged|ewc-separate-3|ewc-online>/threads:<t>: one training step of SGD, batch
+// 128, with each penalty. `none` is the step everything else is compared with.
 #include <memory>
 
 #include "fisherdiag/ewc/penalty.hpp"
@@ -45,16 +45,20 @@ std::unique_ptr<EwcPenalty> make_penalty(Penalty kind, std::span<const float> th
   return penalty;
 }
 
-/// Memory the penalty adds to a step: each term reads its anchor and F; separate terms after the first also read and
-/// write the gradient and read theta again.
+/// Memory the penalty adds to a step: each term reads its anchor and F; separate terms after the first also
+/// read and write the gradient and read theta again.
 double penalty_bytes(Penalty kind, std::size_t parameters) {
   const auto p = static_cast<double>(parameters);
   switch (kind) {
-    case Penalty::None: return 0;
-    case Penalty::L2: return 4 * p;
+    case Penalty::None:
+      return 0;
+    case Penalty::L2:
+      return 4 * p;
     case Penalty::Merged:
-    case Penalty::Online: return 8 * p;
-    case Penalty::Separate3: return 8 * p + 2 * 20 * p;
+    case Penalty::Online:
+      return 8 * p;
+    case Penalty::Separate3:
+      return 8 * p + 2 * 20 * p;
   }
   return 0;
 }
@@ -75,7 +79,8 @@ void step(benchmark::State& state, const Model& model, Penalty kind, int threads
   run_timed(state, context, {static_cast<double>(kBatch), 0, 0}, [&] {
     gradient_of.compute(network, inputs, {batch.labels.data(), kBatch, 1}, gradient);
     if (kind == Penalty::L2)
-      optimizer.step(network.parameters(), gradient, kernels::StepPenalty{anchor.data(), nullptr, static_cast<float>(kLambda)}, context);
+      optimizer.step(network.parameters(), gradient,
+                     kernels::StepPenalty{anchor.data(), nullptr, static_cast<float>(kLambda)}, context);
     else if (penalty)
       optimizer.step(network.parameters(), gradient, *penalty, context);
     else

@@ -20,9 +20,10 @@ struct Work {
 const Context& shared_context(int threads, Isa isa);
 
 /// Times `body` until Google Benchmark is satisfied and sets `samples_per_second`, `flops`, `peak_fraction`,
-/// `bytes_per_second`, `bandwidth_fraction` and `peak_rss_bytes`. The multiply-add peak is measured right before and
-/// after, in this process, for this context: the machine's speed drifts. `body` returns seconds to count instead of
-/// its own duration, or a negative number.
-void run_timed(benchmark::State& state, const Context& context, const Work& work, const std::function<double()>& body);
+/// `bytes_per_second`, `bandwidth_fraction` and `peak_rss_bytes`. The multiply-add peak is measured right
+/// before and after, in this process, for this context: the machine's speed drifts. `body` returns seconds to
+/// count instead of its own duration, or a negative number.
+void run_timed(benchmark::State& state, const Context& context, const Work& work,
+               const std::function<double()>& body);
 
 }  // namespace fisherdiag::bench

@@ -36,7 +36,8 @@ Model find_model(const std::string& name) {
 const Network& shared_network(const Model& model) {
   static std::map<std::string, std::unique_ptr<Network>> networks;
   std::unique_ptr<Network>& network = networks[model.name];
-  if (!network) network = std::make_unique<Network>(Network::random(Architecture::parse(model.architecture), 1));
+  if (!network)
+    network = std::make_unique<Network>(Network::random(Architecture::parse(model.architecture), 1));
   return *network;
 }
 

@@ -14,7 +14,8 @@ CLI::Validator positive_number() {
   const auto validate = [](const std::string& text) -> std::string {
     double value = 0;
     const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error == std::errc() && stop == text.data() + text.size() && value > 0 && std::isfinite(value)) return {};
+    if (error == std::errc() && stop == text.data() + text.size() && value > 0 && std::isfinite(value))
+      return {};
     return "'" + text + "' is not a positive number";
   };
   return CLI::Validator(validate, "");
@@ -27,7 +28,8 @@ Subset parse_subset(const std::string& text, bool open) {
   if (!kind || *kind == SubsetKind::All)
     throw UsageError("--subset '" + text + "' is neither uniform:N nor importance:N");
   if (colon == text.size()) {
-    if (!open) throw UsageError("--subset " + text + " needs a number of samples, as in " + text + ":500, or --until");
+    if (!open)
+      throw UsageError("--subset " + text + " needs a number of samples, as in " + text + ":500, or --until");
     return {*kind, std::nullopt};
   }
   const std::string figure = text.substr(colon + 1);
@@ -45,12 +47,14 @@ void add_compute_options(CLI::App& verb, ComputeOptions& options) {
       ->check(one_of({"mean", "sum"}))
       ->type_name("HOW")
       ->capture_default_str();
-  CLI::Option* const most = verb.add_option("--max-samples", options.max_samples, "Use a random subset of this many samples")
-      ->check(whole_number(1, kMostCount))
-      ->type_name("N");
-  verb.add_option("--subset", options.subset,
-                  "uniform:N, the same as --max-samples, or importance:N: N samples, those with large gradients "
-                  "likelier and weighted down; with --until, N is the most that are taken and may be left out")
+  CLI::Option* const most =
+      verb.add_option("--max-samples", options.max_samples, "Use a random subset of this many samples")
+          ->check(whole_number(1, kMostCount))
+          ->type_name("N");
+  verb.add_option(
+          "--subset", options.subset,
+          "uniform:N, the same as --max-samples, or importance:N: N samples, those with large gradients "
+          "likelier and weighted down; with --until, N is the most that are taken and may be left out")
       ->type_name("HOW:N")
       ->excludes(most);
   verb.add_option("--until", options.until,
@@ -59,8 +63,9 @@ void add_compute_options(CLI::App& verb, ComputeOptions& options) {
       ->type_name("ERROR");
   verb.add_option("--max-memory", options.max_memory, "Bound on the resident memory: 2GiB, 500MB")
       ->type_name("SIZE");
-  verb.add_option("--precision", options.precision,
-                  "Operands of matrix products: float32, or bf16 (AVX512_BF16 or AMX; faster, error about 2e-3)")
+  verb.add_option(
+          "--precision", options.precision,
+          "Operands of matrix products: float32, or bf16 (AVX512_BF16 or AMX; faster, error about 2e-3)")
       ->check(one_of({"float32", "bf16"}))
       ->type_name("TYPE")
       ->capture_default_str();

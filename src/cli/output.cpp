@@ -56,7 +56,9 @@ void print_note(const std::string& sentence) {
   std::fprintf(stderr, "fisherdiag: %s\n", sentence.c_str());
 }
 
-void print_lines(const std::string& text) { std::fputs(text.c_str(), stderr); }
+void print_lines(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+}
 
 void print_error(const std::string& sentence) {
   const std::string label = use_color(STDERR_FILENO) ? colored("error:", "31") : "error:";

@@ -31,7 +31,8 @@ TEST_CASE("the memory of a buffer is at least its size and little more") {
   for (std::size_t bytes = 1; bytes < (std::size_t{1} << 26); bytes = bytes * 3 + 1) {
     REQUIRE(fisherdiag::aligned_bytes(bytes) >= bytes);
     // A cache line and bookkeeping, or the rest of a huge page.
-    REQUIRE(fisherdiag::aligned_bytes(bytes) <= bytes + (bytes < (std::size_t{4} << 20) ? 128 : std::size_t{2} << 20));
+    REQUIRE(fisherdiag::aligned_bytes(bytes) <=
+            bytes + (bytes < (std::size_t{4} << 20) ? 128 : std::size_t{2} << 20));
   }
 }
 

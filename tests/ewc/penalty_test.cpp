@@ -11,9 +11,9 @@
 #include "support/catch.hpp"
 
 using namespace fisherdiag;
-using fisherdiag::testing::contains;
 using Catch::Matchers::WithinAbs;
 using Catch::Matchers::WithinRel;
+using fisherdiag::testing::contains;
 
 namespace {
 

@@ -15,26 +15,34 @@ struct Shape {
 };
 
 /// Around the register tile (8 rows, 1-3 strips) and the depth blocks (224 and 1344) of every level.
-const std::vector<Shape> kShapes{{1, 1, 1},   {3, 5, 2},     {8, 16, 16},  {9, 17, 33},  {7, 15, 49},
-                                 {24, 64, 48}, {13, 100, 10}, {5, 223, 7}, {6, 224, 8}, {4, 225, 20},
+const std::vector<Shape> kShapes{{1, 1, 1},     {3, 5, 2},     {8, 16, 16}, {9, 17, 33}, {7, 15, 49},
+                                 {24, 64, 48},  {13, 100, 10}, {5, 223, 7}, {6, 224, 8}, {4, 225, 20},
                                  {10, 2500, 3}, {11, 1344, 5}, {3, 1345, 9}};
 
 double apply(Nonlinearity f, double z) {
   switch (f) {
-    case Nonlinearity::Identity: return z;
-    case Nonlinearity::Relu: return std::max(z, 0.0);
-    case Nonlinearity::Tanh: return std::tanh(z);
-    case Nonlinearity::Sigmoid: return 1 / (1 + std::exp(-z));
+    case Nonlinearity::Identity:
+      return z;
+    case Nonlinearity::Relu:
+      return std::max(z, 0.0);
+    case Nonlinearity::Tanh:
+      return std::tanh(z);
+    case Nonlinearity::Sigmoid:
+      return 1 / (1 + std::exp(-z));
   }
   return z;
 }
 
 double derivative(Nonlinearity f, double output) {
   switch (f) {
-    case Nonlinearity::Identity: return 1;
-    case Nonlinearity::Relu: return output > 0 ? 1 : 0;
-    case Nonlinearity::Tanh: return 1 - output * output;
-    case Nonlinearity::Sigmoid: return output * (1 - output);
+    case Nonlinearity::Identity:
+      return 1;
+    case Nonlinearity::Relu:
+      return output > 0 ? 1 : 0;
+    case Nonlinearity::Tanh:
+      return 1 - output * output;
+    case Nonlinearity::Sigmoid:
+      return output * (1 - output);
   }
   return 1;
 }
@@ -78,8 +86,9 @@ TEST_CASE("gemm forward: product, bias, nonlinearity and square", "[kernels]") {
           for (std::size_t j = 0; j < s.j; ++j) {
             const auto [sum, size] = dot(a, b, r, j);
             const double expected = apply(f, sum + static_cast<double>(bias[j]));
-            // Chain of k multiply-adds (two roundings each on the baseline) plus partial sums and bias; slopes are at
-            // most 1; the vector tanh and exp are good to a few units in the last place of values of size <= 1.
+            // Chain of k multiply-adds (two roundings each on the baseline) plus partial sums and bias;
+            // slopes are at most 1; the vector tanh and exp are good to a few units in the last place of
+            // values of size <= 1.
             const double tolerance = relative_bound(2 * s.k + 8) * (size + 1) + 8 * 0x1p-24;
             REQUIRE(std::abs(c(r, j) - expected) <= tolerance);
             REQUIRE(c2(r, j) == c(r, j) * c(r, j));
@@ -116,8 +125,10 @@ TEST_CASE("gemm backward: derivative and squares summed over groups", "[kernels]
               for (std::size_t group = 0; group < kGroups; ++group) {
                 const auto [sum, size] = dot(a, b, group * kRows + n, o);
                 const double expected = sum * derivative(f, factor(n, o));
-                REQUIRE(std::abs(c(group * kRows + n, o) - expected) <= relative_bound(2 * k + 12) * (size + 1));
-                squares += static_cast<double>(c(group * kRows + n, o)) * static_cast<double>(c(group * kRows + n, o));
+                REQUIRE(std::abs(c(group * kRows + n, o) - expected) <=
+                        relative_bound(2 * k + 12) * (size + 1));
+                squares += static_cast<double>(c(group * kRows + n, o)) *
+                           static_cast<double>(c(group * kRows + n, o));
               }
               // Three products added: at most 6 roundings of non-negative terms.
               REQUIRE(std::abs(squared(n, o) - squares) <= relative_bound(6) * squares + 1e-37);

@@ -14,10 +14,12 @@ struct Shape {
   std::size_t n, o, i;
 };
 
-const std::vector<Shape> kShapes{{1, 1, 1},   {2, 3, 5},    {7, 10, 16},  {33, 11, 17}, {100, 16, 49},
+const std::vector<Shape> kShapes{{1, 1, 1},     {2, 3, 5},      {7, 10, 16},  {33, 11, 17}, {100, 16, 49},
                                  {512, 17, 47}, {128, 32, 100}, {40, 31, 97}, {5, 15, 33}};
 
-OuterRange whole(const Shape& s, const KernelTable& k) { return {0, s.o, 0, (s.i + k.lanes - 1) / k.lanes}; }
+OuterRange whole(const Shape& s, const KernelTable& k) {
+  return {0, s.o, 0, (s.i + k.lanes - 1) / k.lanes};
+}
 
 /// sum_n left(n, o) right(n, i) and the sum of the terms' sizes.
 std::pair<double, double> sum_of(StripMatrix& left, StripMatrix& right, std::size_t o, std::size_t i) {
@@ -57,7 +59,8 @@ TEST_CASE("squared_outer adds the products to doubles and touches nothing else",
       for (std::size_t i = 0; i < s.i; ++i) {
         const auto [sum, size] = sum_of(left, right, o, i);
         // n multiply-adds of one or two roundings each, then one double addition.
-        REQUIRE(std::abs(fisher[o * stride + i] - kUntouched - sum) <= relative_bound(2 * s.n) * size + 1e-12);
+        REQUIRE(std::abs(fisher[o * stride + i] - kUntouched - sum) <=
+                relative_bound(2 * s.n) * size + 1e-12);
       }
       for (std::size_t i = s.i; i < stride; ++i) REQUIRE(fisher[o * stride + i] == kUntouched);
     }
@@ -72,7 +75,8 @@ TEST_CASE("gram_squared adds the square of the sum", "[kernels]") {
       for (std::size_t i = 0; i < s.i; ++i) {
         const auto [sum, size] = sum_of(left, right, o, i);
         const double error = relative_bound(2 * s.n) * size;  // of the sum; squaring doubles it
-        REQUIRE(std::abs(fisher[o * s.i + i] - 0.25 * sum * sum) <= 0.25 * error * (2 * std::abs(sum) + error) + 1e-15);
+        REQUIRE(std::abs(fisher[o * s.i + i] - 0.25 * sum * sum) <=
+                0.25 * error * (2 * std::abs(sum) + error) + 1e-15);
       }
   });
 }
@@ -84,7 +88,8 @@ TEST_CASE("outer stores the scaled sum", "[kernels]") {
     for (std::size_t o = 0; o < s.o; ++o)
       for (std::size_t i = 0; i < s.i; ++i) {
         const auto [sum, size] = sum_of(left, right, o, i);
-        REQUIRE(std::abs(target[o * s.i + i] - 0.5 * sum) <= 0.5 * relative_bound(2 * s.n + 1) * size + 1e-37);
+        REQUIRE(std::abs(target[o * s.i + i] - 0.5 * sum) <=
+                0.5 * relative_bound(2 * s.n + 1) * size + 1e-37);
       }
   });
 }
@@ -101,8 +106,8 @@ TEST_CASE("squared_outer gives the same bits however its range is split", "[kern
     const std::size_t strips = (s.i + k.lanes - 1) / k.lanes;
     for (std::size_t o = 0; o < s.o; o += 16)
       for (std::size_t strip = 0; strip < strips; strip += 2)
-        k.squared_outer(left.view(), right.view(), {o, std::min(o + 16, s.o), strip, std::min(strip + 2, strips)},
-                        many.data(), s.i);
+        k.squared_outer(left.view(), right.view(),
+                        {o, std::min(o + 16, s.o), strip, std::min(strip + 2, strips)}, many.data(), s.i);
     REQUIRE(one == many);
   }
 }
@@ -113,12 +118,13 @@ TEST_CASE("add_outer in pieces gives the bits of one chain", "[kernels]") {
     AlignedBuffer<float> target(s.o * stride);
     target[0] = 5.f;  // a first piece does not look at what was there
     for (std::size_t row = 0; row < s.n; row += 24)
-      k.add_outer(left.rows(row, std::min<std::size_t>(24, s.n - row)), right.rows(row, std::min<std::size_t>(24, s.n - row)),
-                  row == 0, target.data(), stride);
+      k.add_outer(left.rows(row, std::min<std::size_t>(24, s.n - row)),
+                  right.rows(row, std::min<std::size_t>(24, s.n - row)), row == 0, target.data(), stride);
     std::vector<double> whole_chain(s.o * s.i);
     k.squared_outer(left.view(), right.view(), whole(s, k), whole_chain.data(), s.i);
     for (std::size_t o = 0; o < s.o; ++o)
-      for (std::size_t i = 0; i < s.i; ++i) REQUIRE(static_cast<double>(target[o * stride + i]) == whole_chain[o * s.i + i]);
+      for (std::size_t i = 0; i < s.i; ++i)
+        REQUIRE(static_cast<double>(target[o * stride + i]) == whole_chain[o * s.i + i]);
   });
 }
 

@@ -16,14 +16,16 @@ struct StripMatrix {
       : rows_(rows), cols_(cols), lanes_(k.lanes), buffer_(rows, cols, k.lanes) {
     const kernels::Strips all = buffer_.view();
     const std::size_t strips = (cols + lanes_ - 1) / lanes_;
-    for (std::size_t i = 0; i < strips * all.stride; ++i) all.data[i] = std::numeric_limits<float>::quiet_NaN();
+    for (std::size_t i = 0; i < strips * all.stride; ++i)
+      all.data[i] = std::numeric_limits<float>::quiet_NaN();
   }
 
   /// Values in [-1, 1); the padding stays NaN.
   void fill_random(std::uint64_t seed) {
     RandomStream random(seed, random_stream::kTest, 0);
     for (std::size_t r = 0; r < rows_; ++r)
-      for (std::size_t c = 0; c < cols_; ++c) (*this)(r, c) = static_cast<float>(2 * random.next_uniform() - 1);
+      for (std::size_t c = 0; c < cols_; ++c)
+        (*this)(r, c) = static_cast<float>(2 * random.next_uniform() - 1);
   }
 
   float& operator()(std::size_t r, std::size_t c) {
@@ -37,7 +39,8 @@ struct StripMatrix {
   StripBuffer buffer_;
 };
 
-/// gamma(k) = k u / (1 - k u), u = 2^-24: Higham, Accuracy and Stability of Numerical Algorithms, section 3.1.
+/// gamma(k) = k u / (1 - k u), u = 2^-24: Higham, Accuracy and Stability of Numerical Algorithms,
+/// section 3.1.
 inline double relative_bound(std::size_t k) {
   const double ku = static_cast<double>(k) * 0x1p-24;
   return ku / (1 - ku);

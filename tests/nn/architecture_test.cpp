@@ -1,7 +1,8 @@
+#include "fisherdiag/nn/architecture.hpp"
+
 #include <fstream>
 
 #include "fisherdiag/base/error.hpp"
-#include "fisherdiag/nn/architecture.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -33,7 +34,8 @@ TEST_CASE("an architecture survives JSON", "[nn]") {
 TEST_CASE("a JSON file is read, layers without effect are passed over", "[nn]") {
   const testing::TemporaryFolder folder;
   const auto path = folder.path() / "arch.json";
-  std::ofstream(path) << R"({"layers": [{"type": "flatten"}, {"type": "linear", "name": "a", "in": 4, "out": 3},
+  std::ofstream(path)
+      << R"({"layers": [{"type": "flatten"}, {"type": "linear", "name": "a", "in": 4, "out": 3},
     {"type": "relu"}, {"type": "dropout"}, {"type": "linear", "name": "b", "in": 3, "out": 2}]})";
   const Architecture a = Architecture::parse(path.string());
   REQUIRE(a.layers().size() == 2);
@@ -42,8 +44,9 @@ TEST_CASE("a JSON file is read, layers without effect are passed over", "[nn]") 
 
 TEST_CASE("bad architectures are refused in words", "[nn]") {
   using fisherdiag::testing::contains;
-  for (const char* text : {"mlp:", "mlp:5", "mlp:5-", "mlp:5-0-3", "mlp:5-x", "mlp:5-3:gelu", "mlp:-5-3", "mlp:5-3-2:",
-                           "mlp:99999999999999999999-3", "mlp:4294967296-4294967296", "no-such-file"}) {
+  for (const char* text :
+       {"mlp:", "mlp:5", "mlp:5-", "mlp:5-0-3", "mlp:5-x", "mlp:5-3:gelu", "mlp:-5-3",
+        "mlp:5-3-2:", "mlp:99999999999999999999-3", "mlp:4294967296-4294967296", "no-such-file"}) {
     CAPTURE(text);
     REQUIRE_THROWS_AS(Architecture::parse(text), ArgumentError);
   }
@@ -56,8 +59,9 @@ TEST_CASE("bad architectures are refused in words", "[nn]") {
   REQUIRE_THROWS_WITH(Architecture::parse(R"({"layers": [{"type": "conv2d", "name": "features.0"}]})"),
                       contains("features.0") && contains("conv2d") && contains("linear, relu"));
   REQUIRE_THROWS_AS(Architecture::parse(R"({"layers": [{"type": "conv2d"}]})"), UnsupportedError);
-  REQUIRE_THROWS_AS(Architecture::parse(R"({"layers": [{"type": "linear", "in": 4, "out": 2}, {"type": "relu"}]})"),
-                    UnsupportedError);
+  REQUIRE_THROWS_AS(
+      Architecture::parse(R"({"layers": [{"type": "linear", "in": 4, "out": 2}, {"type": "relu"}]})"),
+      UnsupportedError);
   REQUIRE_THROWS_WITH(Architecture({{"a", 4, 3, Activation::Relu}, {"b", 2, 2, Activation::Identity}}),
                       contains("b") && contains("3 outputs"));
 }

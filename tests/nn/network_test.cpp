@@ -1,9 +1,10 @@
+#include "fisherdiag/nn/network.hpp"
+
 #include <cmath>
 #include <limits>
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/io/safetensors.hpp"
-#include "fisherdiag/nn/network.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -51,7 +52,8 @@ TEST_CASE("weights that do not fit the architecture are refused in words", "[nn]
   write(path, {{"0.weight", {2, 2}, four}});
   REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("w.safetensors") && contains("0.bias"));
   write(path, {{"0.weight", {4}, four}, {"0.bias", {2}, two}});
-  REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("0.weight") && contains("[4]") && contains("[2, 2]"));
+  REQUIRE_THROWS_WITH(Network::load(path, architecture),
+                      contains("0.weight") && contains("[4]") && contains("[2, 2]"));
   write(path, {{"0.weight", {2, 2}, four}, {"0.bias", {2}, two}, {"extra", {2}, two}});
   REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("extra"));
   std::vector<float> bad = kFour;

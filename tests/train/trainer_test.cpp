@@ -11,9 +11,9 @@
 #include "train/blobs.hpp"
 
 using namespace fisherdiag;
-using fisherdiag::testing::contains;
 using Catch::Matchers::WithinRel;
 using fisherdiag::test::make_blobs;
+using fisherdiag::testing::contains;
 
 namespace {
 

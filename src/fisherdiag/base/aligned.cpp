@@ -20,10 +20,14 @@ namespace {
 constexpr std::size_t kCacheLine = 64;
 [[maybe_unused]] constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-std::size_t round_up(std::size_t bytes, std::size_t multiple) { return (bytes + multiple - 1) / multiple * multiple; }
+std::size_t round_up(std::size_t bytes, std::size_t multiple) {
+  return (bytes + multiple - 1) / multiple * multiple;
+}
 
 #ifdef FISHERDIAG_MAP_LARGE_BUFFERS
-bool is_large(std::size_t bytes) { return bytes >= 2 * kHugePage; }
+bool is_large(std::size_t bytes) {
+  return bytes >= 2 * kHugePage;
+}
 
 /// Fresh pages are zero already, so large buffers are not written twice.
 void* map_pages(std::size_t bytes) {
@@ -41,7 +45,9 @@ void* map_pages(std::size_t bytes) {
 
 }  // namespace
 
-void throw_bad_alloc() { throw std::bad_alloc(); }
+void throw_bad_alloc() {
+  throw std::bad_alloc();
+}
 
 void* aligned_allocate(std::size_t bytes) {
   if (bytes > static_cast<std::size_t>(-1) / 2) throw_bad_alloc();

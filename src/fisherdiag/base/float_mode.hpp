@@ -8,13 +8,18 @@
 namespace fisherdiag {
 
 /// While alive, results and operands of this thread below 2^-126 count as zero. A confident sample's squared
-/// sensitivities land there, and hardware takes a hundred times longer over them; what is lost is below 1e-38.
-/// Setting the mode here also makes results independent of what other libraries did to it. No effect off x86.
+/// sensitivities land there, and hardware takes a hundred times longer over them; what is lost is below
+/// 1e-38. Setting the mode here also makes results independent of what other libraries did to it. No effect
+/// off x86.
 class FlushDenormals {
  public:
 #if defined(__SSE2__)
-  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | kFlushToZero | kDenormalsAreZero); }
-  ~FlushDenormals() { _mm_setcsr(saved_); }
+  FlushDenormals() : saved_(_mm_getcsr()) {
+    _mm_setcsr(saved_ | kFlushToZero | kDenormalsAreZero);
+  }
+  ~FlushDenormals() {
+    _mm_setcsr(saved_);
+  }
 #else
   FlushDenormals() {}
   ~FlushDenormals() {}

@@ -10,9 +10,12 @@ namespace fisherdiag {
 
 std::string_view isa_name(Isa isa) {
   switch (isa) {
-    case Isa::Baseline: return "baseline";
-    case Isa::Avx2: return "avx2";
-    case Isa::Avx512: return "avx512";
+    case Isa::Baseline:
+      return "baseline";
+    case Isa::Avx2:
+      return "avx2";
+    case Isa::Avx512:
+      return "avx512";
   }
   return "baseline";
 }
@@ -31,7 +34,8 @@ std::vector<Isa> available_isas() {
 #endif
 #ifdef FISHERDIAG_HAVE_AVX512
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("fma"))
     isas.push_back(Isa::Avx512);
 #endif
   return isas;
@@ -43,8 +47,8 @@ Isa require_isa(std::string_view name) {
   if (isa && std::find(available.begin(), available.end(), *isa) != available.end()) return *isa;
   std::string names;
   for (Isa level : available) names += (names.empty() ? "" : ", ") + std::string(isa_name(level));
-  throw ArgumentError("instruction set '" + std::string(name) + "' is " + (isa ? "not available here" : "unknown") +
-                      "; this machine and build have: " + names);
+  throw ArgumentError("instruction set '" + std::string(name) + "' is " +
+                      (isa ? "not available here" : "unknown") + "; this machine and build have: " + names);
 }
 
 Isa default_isa() {

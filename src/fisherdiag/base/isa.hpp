@@ -7,7 +7,8 @@
 
 namespace fisherdiag {
 
-/// Baseline is what the compiler targets without flags: SSE2 on x86-64, NEON on 64-bit Arm, else portable C++.
+/// Baseline is what the compiler targets without flags: SSE2 on x86-64, NEON on 64-bit Arm, else portable
+/// C++.
 enum class Isa { Baseline, Avx2, Avx512 };
 
 /// "baseline", "avx2" or "avx512".

@@ -68,9 +68,13 @@ std::uint64_t peak_rss_bytes() {
 #endif
 }
 
-std::uint64_t resident_bytes() { return process_bytes("VmRSS"); }
+std::uint64_t resident_bytes() {
+  return process_bytes("VmRSS");
+}
 
-void reset_peak_rss() { std::ofstream("/proc/self/clear_refs") << "5"; }
+void reset_peak_rss() {
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
 
 std::string cpu_model() {
   const std::string model = proc_value("/proc/cpuinfo", "model name");

@@ -19,15 +19,16 @@ enum class PenaltyForm {
 
 /// lambda/2 * sum_i F_i (theta_i - theta*_i)^2 over one or more tasks.
 ///
-/// Merged:  sum_k F_k (theta - theta_k)^2 = Fm (theta - theta_m)^2 + const, Fm = sum F_k, theta_m = sum F_k theta_k / Fm.
-/// Online:  the penalty uses the accumulated F as it stands after the last add_task, without a further gamma.
+/// Merged:  sum_k F_k (theta - theta_k)^2 = Fm (theta - theta_m)^2 + const, Fm = sum F_k, theta_m = sum F_k
+/// theta_k / Fm. Online:  the penalty uses the accumulated F as it stands after the last add_task, without a
+/// further gamma.
 class EwcPenalty {
  public:
   /// Throws ArgumentError unless ewc_lambda >= 0 and finite and decay_factor in (0, 1].
   EwcPenalty(PenaltyForm form, double ewc_lambda, double decay_factor = 1.0);
 
-  /// Adds a finished task: its solution theta* and the Fisher diagonal there. Throws ArgumentError on a size that
-  /// differs from earlier tasks, DataError on a value that is not finite or a negative F.
+  /// Adds a finished task: its solution theta* and the Fisher diagonal there. Throws ArgumentError on a size
+  /// that differs from earlier tasks, DataError on a value that is not finite or a negative F.
   void add_task(std::span<const float> anchor, std::span<const float> fisher);
 
   PenaltyForm form() const { return form_; }
@@ -44,7 +45,8 @@ class EwcPenalty {
   /// gradient += lambda * sum_k F_k (theta - theta_k).
   void add_gradient(std::span<const float> theta, std::span<float> gradient, const Context& context) const;
   /// Both in one sweep; returns the value.
-  double value_and_add_gradient(std::span<const float> theta, std::span<float> gradient, const Context& context) const;
+  double value_and_add_gradient(std::span<const float> theta, std::span<float> gradient,
+                                const Context& context) const;
 
  private:
   struct Term {

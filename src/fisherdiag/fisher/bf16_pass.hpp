@@ -24,6 +24,9 @@ namespace fisherdiag {
 /// transposition: only the squares that the accumulation needs along the samples are turned, in registers.
 class Bf16Pass : public FisherPass {
  public:
+  /// Rows of a block for each thread: two synchronisations per block must not show.
+  static constexpr std::size_t kRowsPerThread = 2048;
+
   /// `block_rows` must be a multiple of chain_rows(); no estimator that adds gradients before squaring
   /// (batched).
   Bf16Pass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,

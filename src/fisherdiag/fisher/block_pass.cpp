@@ -13,7 +13,7 @@ constexpr std::size_t kChunkRows = 256;
 /// The same where all weights stay in the cache beside a chunk.
 constexpr std::size_t kSmallChunkRows = 128;
 /// Rows and columns of the tile of F one task owns: its operands for a chain fill the second-level cache.
-constexpr std::size_t kTileRowsOfF = 256, kTileColumnsOfF = 384;
+constexpr std::size_t kTileRowsOfF = 256, kTileColumnsOfF = 576;
 /// Rows (samples x seeds) back-propagated together: their sensitivities stay in the second-level cache.
 constexpr std::size_t kDeltaRows = 256;
 constexpr std::size_t kMostGroups = 32;
@@ -35,17 +35,23 @@ std::size_t widest(const Architecture& architecture) {
   return width;
 }
 
-std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+std::size_t round_up(std::size_t n, std::size_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
-std::size_t strips_of(std::size_t columns, std::size_t lanes) { return (columns + lanes - 1) / lanes; }
+std::size_t strips_of(std::size_t columns, std::size_t lanes) {
+  return (columns + lanes - 1) / lanes;
+}
 
-/// A model whose F fits the second-level cache beside a chunk of samples is summed chain by chain, one thread each.
+/// A model whose F fits the second-level cache beside a chunk of samples is summed chain by chain, one thread
+/// each.
 constexpr std::size_t kMostPartialBytes = std::size_t{256} << 10;
 
 /// Floats of one chain's partial F: rows padded to whole vectors.
 std::size_t partial_floats(const Architecture& architecture, std::size_t lanes) {
   std::size_t total = 0;
-  for (const LinearLayer& layer : architecture.layers()) total += layer.outputs * round_up(layer.inputs, lanes);
+  for (const LinearLayer& layer : architecture.layers())
+    total += layer.outputs * round_up(layer.inputs, lanes);
   return total;
 }
 
@@ -54,11 +60,14 @@ bool sums_by_chain(const Architecture& architecture, const Estimator& estimator,
          partial_floats(architecture, lanes) * sizeof(float) <= kMostPartialBytes;
 }
 
-PassTrack* track_of(PassProfile* profile, std::size_t worker) { return profile ? &profile->track(worker) : nullptr; }
+PassTrack* track_of(PassProfile* profile, std::size_t worker) {
+  return profile ? &profile->track(worker) : nullptr;
+}
 
 /// Multiplies and adds of `rows` rows against all weights of a layer.
 double product_flops(const LinearLayer& layer, std::size_t rows) {
-  return 2.0 * static_cast<double>(layer.inputs) * static_cast<double>(layer.outputs) * static_cast<double>(rows);
+  return 2.0 * static_cast<double>(layer.inputs) * static_cast<double>(layer.outputs) *
+         static_cast<double>(rows);
 }
 
 }  // namespace
@@ -71,7 +80,8 @@ struct BlockPass::Worker {
     activations.emplace_back(kChunkRows, architecture.inputs(), kernels.lanes);
     for (const LinearLayer& layer : architecture.layers())
       activations.emplace_back(kChunkRows, layer.outputs, kernels.lanes);
-    const std::size_t width = architecture.layers().size() > 1 ? widest(architecture) : architecture.outputs();
+    const std::size_t width =
+        architecture.layers().size() > 1 ? widest(architecture) : architecture.outputs();
     for (StripBuffer& d : delta) d = StripBuffer(groups.rows * groups.columns, width, kernels.lanes);
     if (architecture.outputs() > kernels.lanes) {
       logits = AlignedBuffer<float>(groups.rows * architecture.outputs());
@@ -79,8 +89,8 @@ struct BlockPass::Worker {
     }
   }
 
-  static std::size_t bytes(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood,
-                           Groups groups, std::size_t lanes) {
+  static std::size_t bytes(const Architecture& architecture, const Estimator& estimator,
+                           Likelihood likelihood, Groups groups, std::size_t lanes) {
     std::size_t total = StripBuffer::bytes(kChunkRows, architecture.inputs(), lanes);
     for (const LinearLayer& layer : architecture.layers())
       total += StripBuffer::bytes(kChunkRows, layer.outputs, lanes);
@@ -99,8 +109,13 @@ struct BlockPass::Worker {
 
 BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelihood likelihood,
                      std::size_t block_rows, const Context& context, PassProfile* profile)
-    : architecture_(network.architecture()), context_(context), profile_(profile), estimator_(estimator),
-      chain_(chain_rows(estimator)), packed_(network.architecture(), context), sum_(network.parameters().size()) {
+    : architecture_(network.architecture()),
+      context_(context),
+      profile_(profile),
+      estimator_(estimator),
+      chain_(chain_rows(estimator)),
+      packed_(network.architecture(), context),
+      sum_(network.parameters().size()) {
   const Groups groups = choose_groups(seed_columns(estimator, likelihood, architecture_.outputs()));
   group_rows_ = groups.rows;
   group_columns_ = groups.columns;
@@ -109,14 +124,16 @@ BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelih
   if (profile_) profile_->add_to_all({PassPhase::Pack, 0, packing, PassProfile::now()});
   const std::size_t lanes = packed_.kernels().lanes;
   const bool by_chain = sums_by_chain(architecture_, estimator, lanes);
-  const std::size_t kept_rows = by_chain ? kSmallChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
+  const std::size_t kept_rows =
+      by_chain ? kSmallChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
   for (const LinearLayer& layer : architecture_.layers()) {
     inputs_.emplace_back(kept_rows, layer.inputs, lanes);
     outputs_.emplace_back(kept_rows, layer.outputs, lanes);
   }
   if (by_chain) partials_ = ChainPartials(architecture_, block_rows / chain_, lanes);
   for (int w = 0; w < context.threads(); ++w)
-    workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, groups, packed_.kernels(),
+    workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, groups,
+                                                packed_.kernels(),
                                                 track_of(profile_, static_cast<std::size_t>(w))));
   make_tiles();
 }
@@ -127,16 +144,25 @@ std::size_t BlockPass::chain_rows(const Estimator& estimator) {
   return estimator.kind == EstimatorKind::Batched ? estimator.batch_size : kernels::kChain;
 }
 
-std::size_t BlockPass::bytes(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood,
-                             std::size_t block_rows, const Context& context) {
+std::size_t BlockPass::rows_per_thread(const Architecture& architecture, const Estimator& estimator,
+                                       const Context& context) {
+  constexpr std::size_t kByChain = 4096, kByTile = 512;
+  return sums_by_chain(architecture, estimator, kernels::kernel_table(context.isa()).lanes) ? kByChain
+                                                                                            : kByTile;
+}
+
+std::size_t BlockPass::bytes(const Architecture& architecture, const Estimator& estimator,
+                             Likelihood likelihood, std::size_t block_rows, const Context& context) {
   const std::size_t lanes = kernels::kernel_table(context.isa()).lanes;
   const Groups groups = choose_groups(seed_columns(estimator, likelihood, architecture.outputs()));
-  std::size_t total =
-      aligned_bytes(architecture.parameter_count() * sizeof(double)) + PackedNetwork::bytes(architecture, lanes);
+  std::size_t total = aligned_bytes(architecture.parameter_count() * sizeof(double)) +
+                      PackedNetwork::bytes(architecture, lanes);
   const bool by_chain = sums_by_chain(architecture, estimator, lanes);
-  const std::size_t kept_rows = by_chain ? kSmallChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
+  const std::size_t kept_rows =
+      by_chain ? kSmallChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
   for (const LinearLayer& layer : architecture.layers())
-    total += StripBuffer::bytes(kept_rows, layer.inputs, lanes) + StripBuffer::bytes(kept_rows, layer.outputs, lanes);
+    total += StripBuffer::bytes(kept_rows, layer.inputs, lanes) +
+             StripBuffer::bytes(kept_rows, layer.outputs, lanes);
   if (by_chain) total += ChainPartials::bytes(architecture, block_rows / chain_rows(estimator), lanes);
   return total + static_cast<std::size_t>(context.threads()) *
                      Worker::bytes(architecture, estimator, likelihood, groups, lanes);
@@ -146,7 +172,8 @@ void BlockPass::make_tiles() {
   const std::size_t lanes = packed_.kernels().lanes;
   // Large tiles reuse what they load; small models still need several tiles for every thread.
   const std::size_t wanted = 8 * static_cast<std::size_t>(context_.threads());
-  for (std::size_t rows = kTileRowsOfF, columns = kTileColumnsOfF;; rows = std::max<std::size_t>(rows / 2, 16), columns /= 2) {
+  for (std::size_t rows = kTileRowsOfF, columns = kTileColumnsOfF;;
+       rows = std::max<std::size_t>(rows / 2, 16), columns /= 2) {
     tiles_.clear();
     const std::size_t strip_step = std::max<std::size_t>(columns / lanes, 3);
     for (std::size_t l = 0; l < architecture_.layers().size(); ++l) {
@@ -172,8 +199,8 @@ void BlockPass::add(MatrixView<const float> inputs, MatrixView<const float> targ
     context_.parallel_for(chunks, [&](std::size_t chunk, std::size_t worker) {
       const FlushDenormals flush;
       const std::size_t first = chunk * kChunkRows;
-      rows_phase({first, first}, std::min(kChunkRows, inputs.rows - first), *workers_[worker], inputs, targets,
-                 samples);
+      rows_phase({first, first}, std::min(kChunkRows, inputs.rows - first), *workers_[worker], inputs,
+                 targets, samples);
     });
   }
   const PassRegionTimer region(profile_, PassRegion::Tiles);
@@ -183,8 +210,9 @@ void BlockPass::add(MatrixView<const float> inputs, MatrixView<const float> targ
   });
 }
 
-/// A chain's samples go through the network on one thread, chunk after chunk, and into that chain's own partial F, so
-/// nothing leaves the second-level cache; then the partial sums are added to F in the order of the chains.
+/// A chain's samples go through the network on one thread, chunk after chunk, and into that chain's own
+/// partial F, so nothing leaves the second-level cache; then the partial sums are added to F in the order of
+/// the chains.
 void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const float> targets,
                              std::span<const std::uint64_t> samples) {
   const std::size_t chains = (inputs.rows + chain_ - 1) / chain_;
@@ -199,8 +227,8 @@ void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const fl
         for (std::size_t l = 0; l < inputs_.size(); ++l) {
           const PassTimer timer(workers_[worker]->track, PassPhase::Accumulate, l,
                                 product_flops(architecture_.layers()[l], count));
-          partials_.add(packed_.kernels(), chain, l, outputs_[l].rows(slot, count), inputs_[l].rows(slot, count),
-                        row == begin);
+          partials_.add(packed_.kernels(), chain, l, outputs_[l].rows(slot, count),
+                        inputs_[l].rows(slot, count), row == begin);
         }
       }
     });
@@ -212,11 +240,12 @@ void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const fl
   });
 }
 
-/// Rows [offset, offset + count) of the chunk at `first` of what goes into layer `l` (of the logits: l = layers).
-/// batched keeps these for the whole block instead of their squares.
+/// Rows [offset, offset + count) of the chunk at `first` of what goes into layer `l` (of the logits: l =
+/// layers). batched keeps these for the whole block instead of their squares.
 kernels::Strips BlockPass::activation(std::size_t l, std::size_t first, std::size_t offset, std::size_t count,
                                       Worker& worker) {
-  if (estimator_.kind == EstimatorKind::Batched && l < inputs_.size()) return inputs_[l].rows(first + offset, count);
+  if (estimator_.kind == EstimatorKind::Batched && l < inputs_.size())
+    return inputs_[l].rows(first + offset, count);
   return worker.activations[l].rows(offset, count);
 }
 
@@ -226,13 +255,16 @@ void BlockPass::rows_phase(Place place, std::size_t count, Worker& worker, Matri
   const std::size_t layers = architecture_.layers().size();
   {
     const PassTimer timer(worker.track, PassPhase::Strips);
-    packed_.kernels().to_strips(inputs.row(place.row), inputs.stride, activation(0, place.kept, 0, count, worker),
+    packed_.kernels().to_strips(inputs.row(place.row), inputs.stride,
+                                activation(0, place.kept, 0, count, worker),
                                 batched ? kernels::Strips{} : inputs_[0].rows(place.kept, count));
   }
   for (std::size_t l = 0; l < layers; ++l) {
-    const PassTimer timer(worker.track, PassPhase::Forward, l, product_flops(architecture_.layers()[l], count));
+    const PassTimer timer(worker.track, PassPhase::Forward, l,
+                          product_flops(architecture_.layers()[l], count));
     const bool square = !batched && l + 1 < layers;
-    packed_.forward(l, activation(l, place.kept, 0, count, worker), activation(l + 1, place.kept, 0, count, worker),
+    packed_.forward(l, activation(l, place.kept, 0, count, worker),
+                    activation(l + 1, place.kept, 0, count, worker),
                     square ? inputs_[l + 1].rows(place.kept, count) : kernels::Strips{});
   }
   for (std::size_t offset = 0; offset < count; offset += group_rows_)
@@ -262,7 +294,8 @@ double row_sum(const kernels::ConstStrips& strips, std::size_t r, std::size_t la
 void BlockPass::write_traces(Place place, std::size_t count) {
   const std::size_t lanes = packed_.kernels().lanes;
   for (std::size_t l = 0; l < inputs_.size(); ++l) {
-    const kernels::ConstStrips squared = inputs_[l].rows(place.kept, count), q = outputs_[l].rows(place.kept, count);
+    const kernels::ConstStrips squared = inputs_[l].rows(place.kept, count),
+                               q = outputs_[l].rows(place.kept, count);
     for (std::size_t r = 0; r < count; ++r)
       traces_(place.row + r, l) = (1 + row_sum(squared, r, lanes)) * row_sum(q, r, lanes);
   }
@@ -310,7 +343,8 @@ void BlockPass::prepare_seeds(Place place, std::size_t offset, std::size_t count
   write_top(place.kept + offset, count, worker);
 }
 
-/// Seeds [k0, k0 + groups) of `count` rows, one group of `group_rows` rows per seed, where the backward pass starts.
+/// Seeds [k0, k0 + groups) of `count` rows, one group of `group_rows` rows per seed, where the backward pass
+/// starts.
 void BlockPass::write_seeds(std::size_t k0, std::size_t groups, std::size_t group_rows, std::size_t count,
                             Worker& worker) {
   const PassTimer timer(worker.track, PassPhase::Seeds);
@@ -342,8 +376,8 @@ void BlockPass::write_top(std::size_t first, std::size_t count, Worker& worker) 
   if (!direct) k.to_strips(rows.data, rows.stride, top, {});
 }
 
-void BlockPass::back_propagate(std::size_t first, std::size_t offset, std::size_t group_rows, std::size_t groups,
-                               bool overwrite, Worker& worker) {
+void BlockPass::back_propagate(std::size_t first, std::size_t offset, std::size_t group_rows,
+                               std::size_t groups, bool overwrite, Worker& worker) {
   const bool batched = estimator_.kind == EstimatorKind::Batched;
   kernels::Strips delta = worker.delta[0].shaped(group_rows * groups, architecture_.outputs());
   for (std::size_t l = architecture_.layers().size() - 1, turn = 1; l > 0; --l, turn ^= 1) {
@@ -353,7 +387,8 @@ void BlockPass::back_propagate(std::size_t first, std::size_t offset, std::size_
                           product_flops(architecture_.layers()[l], group_rows * groups));
     // batched has one seed and keeps the sensitivities themselves.
     const kernels::Strips below =
-        batched ? kept : worker.delta[turn].shaped(group_rows * groups, architecture_.layers()[l - 1].outputs);
+        batched ? kept
+                : worker.delta[turn].shaped(group_rows * groups, architecture_.layers()[l - 1].outputs);
     packed_.backward(l, delta, factor, below, batched ? kernels::Strips{} : kept, overwrite);
     delta = below;
   }
@@ -363,7 +398,8 @@ void BlockPass::back_propagate(std::size_t first, std::size_t offset, std::size_
 double BlockPass::tile_flops(const Tile& tile, std::size_t rows) const {
   const std::size_t lanes = packed_.kernels().lanes, inputs = architecture_.layers()[tile.layer].inputs;
   const std::size_t columns = std::min(tile.range.strip_end * lanes, inputs) - tile.range.strip_begin * lanes;
-  return 2.0 * static_cast<double>((tile.range.row_end - tile.range.row_begin) * columns) * static_cast<double>(rows);
+  return 2.0 * static_cast<double>((tile.range.row_end - tile.range.row_begin) * columns) *
+         static_cast<double>(rows);
 }
 
 void BlockPass::tile_phase(const Tile& tile, std::size_t rows, std::size_t worker) {
@@ -398,8 +434,12 @@ void BlockPass::add_bias(const Tile& tile, const kernels::ConstStrips& left, dou
   for (std::size_t o = 0; o < count; ++o) fisher[o] += scale * sums[o] * sums[o];
 }
 
-void BlockPass::clear() { std::ranges::fill(sum_, 0.0); }
+void BlockPass::clear() {
+  std::ranges::fill(sum_, 0.0);
+}
 
-AlignedBuffer<double> BlockPass::take_sum() { return std::move(sum_); }
+AlignedBuffer<double> BlockPass::take_sum() {
+  return std::move(sum_);
+}
 
 }  // namespace fisherdiag

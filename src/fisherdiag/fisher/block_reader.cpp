@@ -5,8 +5,11 @@
 
 namespace fisherdiag {
 
-BlockReader::BlockReader(Dataset& data, std::vector<std::uint64_t> subset, std::size_t block_rows, bool with_targets)
-    : data_(data), subset_(std::move(subset)), inputs_(block_rows * data.features()),
+BlockReader::BlockReader(Dataset& data, std::vector<std::uint64_t> subset, std::size_t block_rows,
+                         bool with_targets)
+    : data_(data),
+      subset_(std::move(subset)),
+      inputs_(block_rows * data.features()),
       targets_(with_targets ? block_rows * data.target_width() : 0) {
   samples_.reserve(block_rows);
 }
@@ -22,7 +25,8 @@ void BlockReader::read(std::size_t first, std::size_t count) {
     const auto source = static_cast<std::size_t>(samples_[begin]);
     data_.read_inputs(source, {inputs_.data() + begin * data_.features(), end - begin, data_.features()});
     if (!targets_.empty())
-      data_.read_targets(source, {targets_.data() + begin * data_.target_width(), end - begin, data_.target_width()});
+      data_.read_targets(source,
+                         {targets_.data() + begin * data_.target_width(), end - begin, data_.target_width()});
   }
 }
 

@@ -9,7 +9,9 @@ namespace {
 /// Rows of F one task adds up.
 constexpr std::size_t kSliceRows = 4;
 
-std::size_t padded(std::size_t n, std::size_t lanes) { return (n + lanes - 1) / lanes * lanes; }
+std::size_t padded(std::size_t n, std::size_t lanes) {
+  return (n + lanes - 1) / lanes * lanes;
+}
 
 }  // namespace
 
@@ -54,7 +56,8 @@ void ChainPartials::add_slice_to(std::size_t slice, std::size_t chains, const Ar
           weights_.data() + chain * weight_floats_ + weight_offsets_[s.layer] + row * strides_[s.layer];
       double* weight = sum.data() + architecture.weight_offset(s.layer) + row * inputs;
       for (std::size_t i = 0; i < inputs; ++i) weight[i] += static_cast<double>(partial[i]);
-      sum[architecture.bias_offset(s.layer) + row] += biases_[chain * bias_values_ + bias_offsets_[s.layer] + row];
+      sum[architecture.bias_offset(s.layer) + row] +=
+          biases_[chain * bias_values_ + bias_offsets_[s.layer] + row];
     }
 }
 

@@ -10,8 +10,8 @@
 
 namespace fisherdiag {
 
-/// Each chain has a float partial of every layer's F. Chains are summed by any thread and added to F in their own order,
-/// which gives the bits of summing them into F one after the other.
+/// Each chain has a float partial of every layer's F. Chains are summed by any thread and added to F in their
+/// own order, which gives the bits of summing them into F one after the other.
 class ChainPartials {
  public:
   ChainPartials() = default;
@@ -21,8 +21,8 @@ class ChainPartials {
   bool empty() const { return weights_.empty(); }
 
   /// Adds q [n, outputs] and a2 [n, inputs] of layer `l` to a chain's partial; `first`: it starts with these.
-  void add(const kernels::KernelTable& kernels, std::size_t chain, std::size_t l, const kernels::ConstStrips& q,
-           const kernels::ConstStrips& a2, bool first);
+  void add(const kernels::KernelTable& kernels, std::size_t chain, std::size_t l,
+           const kernels::ConstStrips& q, const kernels::ConstStrips& a2, bool first);
 
   /// F is cut into this many slices.
   std::size_t slices() const { return slices_.size(); }

@@ -21,7 +21,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 void check_request(const Network& network, const Dataset& data, const FisherOptions& options,
                    const Context& context) {
@@ -33,8 +35,8 @@ void check_request(const Network& network, const Dataset& data, const FisherOpti
     throw ArgumentError("the profile has " + std::to_string(options.profile->threads()) + " tracks for " +
                         std::to_string(context.threads()) + " threads");
   if (data.features() != architecture.inputs())
-    throw ArgumentError(data.name() + " has " + std::to_string(data.features()) + " features per sample but the model takes " +
-                        std::to_string(architecture.inputs()));
+    throw ArgumentError(data.name() + " has " + std::to_string(data.features()) +
+                        " features per sample but the model takes " + std::to_string(architecture.inputs()));
   if (!needs_targets(options.estimator.kind)) return;
   const bool categorical = options.likelihood == Likelihood::Categorical;
   const std::size_t width = categorical ? 1 : architecture.outputs();
@@ -55,14 +57,15 @@ void require_finite_weights(const Network& network) {
 }
 
 /// sum * norm in float; a value that does not fit is an error naming its parameter.
-AlignedBuffer<float> normalize(const Architecture& architecture, const AlignedBuffer<double>& sum, double norm) {
+AlignedBuffer<float> normalize(const Architecture& architecture, const AlignedBuffer<double>& sum,
+                               double norm) {
   AlignedBuffer<float> values(sum.size());
   for (const ParameterTensor& tensor : architecture.parameters())
     for (std::size_t i = tensor.offset; i < tensor.offset + tensor.size; ++i) {
       const double value = norm * sum[i];
       if (!(value <= std::numeric_limits<float>::max()))
-        throw DataError("the Fisher value of element " + std::to_string(i - tensor.offset) + " of '" + tensor.name +
-                        "' is not finite; the network's outputs or inputs are too large");
+        throw DataError("the Fisher value of element " + std::to_string(i - tensor.offset) + " of '" +
+                        tensor.name + "' is not finite; the network's outputs or inputs are too large");
       values[i] = static_cast<float>(value);
     }
   return values;
@@ -74,7 +77,11 @@ Sampling make_sampling(const FisherOptions& options, const Network& network, con
     if (subset.kind != SubsetKind::All) throw ArgumentError("max_samples is a subset of its own");
     subset = {SubsetKind::Uniform, options.max_samples};
   }
-  return {subset, options.until, data.size(), network.architecture().layers().size(), options.estimator.seed,
+  return {subset,
+          options.until,
+          data.size(),
+          network.architecture().layers().size(),
+          options.estimator.seed,
           options.estimator.kind != EstimatorKind::Batched};
 }
 
@@ -95,7 +102,8 @@ struct Run {
 };
 
 SampleScores score(Run& run) {
-  ScoreOptions options{run.options.estimator, run.options.likelihood, run.block_rows, run.options.profile, {}};
+  ScoreOptions options{
+      run.options.estimator, run.options.likelihood, run.block_rows, run.options.profile, {}};
   run.expected = run.data.size() + (run.options.until ? 0 : run.options.subset.size.value_or(0));
   options.progress = [&](std::size_t done) {
     run.done = done;
@@ -107,13 +115,15 @@ SampleScores score(Run& run) {
   return score_samples(run.network, run.data, options, run.context, run.statistics.reading_seconds);
 }
 
-void add_round(Run& run, Sampling& sampling, const SampleRound& round, BlockReader& reader, FisherPass& pass) {
+void add_round(Run& run, Sampling& sampling, const SampleRound& round, BlockReader& reader,
+               FisherPass& pass) {
   PassTrack* track = run.options.profile ? &run.options.profile->main_track() : nullptr;
   const Architecture& architecture = run.network.architecture();
   const std::size_t layers = architecture.layers().size();
   AlignedBuffer<double> traces(sampling.wants_traces() ? std::min(run.block_rows, round.count) * layers : 0);
-  run.statistics.flops += static_cast<double>(round.count) *
-                          fisher_flops_per_sample(architecture, run.options.estimator, run.options.likelihood);
+  run.statistics.flops +=
+      static_cast<double>(round.count) *
+      fisher_flops_per_sample(architecture, run.options.estimator, run.options.likelihood);
   reader.select(round.samples);
   if (round.replaces) pass.clear();
   for (std::size_t done = 0; done < round.count;) {
@@ -174,7 +184,8 @@ FisherDiagonal compute_fisher(const Network& network, Dataset& data, const Fishe
   const std::size_t rows = choose_block_rows(architecture, beside, sampling.bound(), context);
 
   FisherStatistics own;
-  own.workspace_bytes = fisher_memory(architecture, options, sampling.bound(), rows, context) + sampling.bytes();
+  own.workspace_bytes =
+      fisher_memory(architecture, options, sampling.bound(), rows, context) + sampling.bytes();
   const Clock::time_point start = Clock::now();
   Run run{network, data, options, context, own, rows};
   const AlignedBuffer<double> sum = sum_rounds(run, sampling);

@@ -21,16 +21,17 @@ struct FisherOptions {
   Likelihood likelihood = Likelihood::Categorical;
   Normalization normalization = Normalization::Mean;
   Precision precision = Precision::Float32;
-  std::optional<std::size_t> max_samples;  ///< the same as a uniform subset of this many; not with another subset
-  Subset subset;                           ///< drawn by estimator.seed (docs/sampling.md)
-  /// Takes samples, at most subset.size, until the standard error of trace(F) is this fraction of it; then size may be
-  /// missing.
+  std::optional<std::size_t>
+      max_samples;  ///< the same as a uniform subset of this many; not with another subset
+  Subset subset;    ///< drawn by estimator.seed (docs/sampling.md)
+  /// Takes samples, at most subset.size, until the standard error of trace(F) is this fraction of it; then
+  /// size may be missing.
   std::optional<double> until;
-  std::size_t max_memory_bytes = 0;        ///< bound on memory_in_use and what the pass allocates; 0: none
-  std::size_t memory_in_use = 0;           ///< bytes of that bound which are not the pass's
-  PassProfile* profile = nullptr;          ///< records where time goes; needs a track for each thread
-  /// Called between blocks with samples done and in all, which grows with `until`; samples that importance looks at
-  /// count twice if they are taken. Returning false stops with InterruptedError.
+  std::size_t max_memory_bytes = 0;  ///< bound on memory_in_use and what the pass allocates; 0: none
+  std::size_t memory_in_use = 0;     ///< bytes of that bound which are not the pass's
+  PassProfile* profile = nullptr;    ///< records where time goes; needs a track for each thread
+  /// Called between blocks with samples done and in all, which grows with `until`; samples that importance
+  /// looks at count twice if they are taken. Returning false stops with InterruptedError.
   std::function<bool(std::size_t done, std::size_t total)> progress;
 };
 
@@ -44,18 +45,20 @@ struct FisherStatistics {
 
 /// The diagonal at the network's parameters over `data`.
 ///
-/// F = norm * sum_n sum_k (J_n^T s_nk)^2 with the seeds s of `options.estimator` (docs/estimators.md). Same bits for
-/// every number of threads and every memory bound.
-/// A subset stands for the whole: with Mean its F estimates that of all data, without bias; with Sum a uniform subset
-/// gives the sum over its samples, an importance subset an estimate of the sum over all.
-/// Errors: ArgumentError (features differ, targets of the wrong kind, an estimator the likelihood does not have,
-/// subset or until that makes no sense, memory bound too small, naming what is needed), DataError (label outside the classes, a value or result that is
-/// not finite, naming sample or parameter), InterruptedError; and what reading throws.
+/// F = norm * sum_n sum_k (J_n^T s_nk)^2 with the seeds s of `options.estimator` (docs/estimators.md). Same
+/// bits for every number of threads and every memory bound. A subset stands for the whole: with Mean its F
+/// estimates that of all data, without bias; with Sum a uniform subset gives the sum over its samples, an
+/// importance subset an estimate of the sum over all. Errors: ArgumentError (features differ, targets of the
+/// wrong kind, an estimator the likelihood does not have, subset or until that makes no sense, memory bound
+/// too small, naming what is needed), DataError (label outside the classes, a value or result that is not
+/// finite, naming sample or parameter), InterruptedError; and what reading throws.
 FisherDiagonal compute_fisher(const Network& network, Dataset& data, const FisherOptions& options,
                               const Context& context, FisherStatistics* statistics = nullptr);
 
-/// Needed flops of one sample of the pass, scores of an importance subset not included: forward + backward of every seed + accumulation (docs/performance.md).
-double fisher_flops_per_sample(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood);
+/// Needed flops of one sample of the pass, scores of an importance subset not included: forward + backward of
+/// every seed + accumulation (docs/performance.md).
+double fisher_flops_per_sample(const Architecture& architecture, const Estimator& estimator,
+                               Likelihood likelihood);
 
 /// Rows of seeds per sample: 1, C-1, C or S.
 std::size_t seeds_per_sample(const Estimator& estimator, Likelihood likelihood, std::size_t outputs);

@@ -11,8 +11,6 @@ namespace fisherdiag {
 
 namespace {
 
-/// Rows per block and thread: two synchronisations per block, so enough that they do not show.
-constexpr std::size_t kRowsPerThread = 2048;
 /// Blocks larger than this leave the caches of any machine and gain nothing.
 constexpr std::size_t kMostBlockBytes = std::size_t{96} << 20;
 /// What the tool was measured to touch beyond its buffers once it runs, mostly code and the heap's own pages:
@@ -57,7 +55,8 @@ std::size_t choose_block_rows(const Architecture& architecture, const FisherOpti
                               std::size_t samples, const Context& context) {
   const std::size_t chain = pass_chain_rows(options);
   const auto chains = [&](std::size_t rows) { return std::max<std::size_t>(rows / chain, 1) * chain; };
-  std::size_t rows = chains(kRowsPerThread * static_cast<std::size_t>(context.threads()));
+  std::size_t rows = chains(pass_rows_per_thread(architecture, options, context) *
+                            static_cast<std::size_t>(context.threads()));
   rows = std::min(rows, (samples + chain - 1) / chain * chain);
   const auto bytes_with = [&](std::size_t r) { return pass_bytes(architecture, options, r, context); };
   const std::size_t fixed = bytes_with(0);

@@ -12,9 +12,11 @@ namespace fisherdiag {
 
 namespace {
 
-/// What a `mean` was divided by; for an importance subset the samples it stands for, which is what it was scaled to.
+/// What a `mean` was divided by; for an importance subset the samples it stands for, which is what it was
+/// scaled to.
 double divisor(const FisherMetadata& metadata) {
-  if (metadata.sampling.subset == SubsetKind::Importance) return static_cast<double>(metadata.sampling.population);
+  if (metadata.sampling.subset == SubsetKind::Importance)
+    return static_cast<double>(metadata.sampling.population);
   if (metadata.estimator.kind != EstimatorKind::Batched) return static_cast<double>(metadata.samples);
   const std::uint64_t batch = metadata.estimator.batch_size;
   return batch ? static_cast<double>((metadata.samples + batch - 1) / batch) : 0.0;

@@ -21,6 +21,13 @@ std::size_t pass_chain_rows(const FisherOptions& options) {
                                               : BlockPass::chain_rows(options.estimator);
 }
 
+std::size_t pass_rows_per_thread(const Architecture& architecture, const FisherOptions& options,
+                                 const Context& context) {
+  return options.precision == Precision::Bf16
+             ? Bf16Pass::kRowsPerThread
+             : BlockPass::rows_per_thread(architecture, options.estimator, context);
+}
+
 std::size_t pass_bytes(const Architecture& architecture, const FisherOptions& options, std::size_t block_rows,
                        const Context& context) {
   const auto bytes = options.precision == Precision::Bf16 ? &Bf16Pass::bytes : &BlockPass::bytes;

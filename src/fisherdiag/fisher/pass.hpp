@@ -42,6 +42,10 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
 /// Samples a block of that pass must be a multiple of.
 std::size_t pass_chain_rows(const FisherOptions& options);
 
+/// Rows of a block for each thread at which that pass is fastest.
+std::size_t pass_rows_per_thread(const Architecture& architecture, const FisherOptions& options,
+                                 const Context& context);
+
 /// Bytes that pass allocates with blocks of `block_rows` rows, its sums included.
 std::size_t pass_bytes(const Architecture& architecture, const FisherOptions& options, std::size_t block_rows,
                        const Context& context);

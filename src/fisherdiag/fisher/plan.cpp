@@ -98,7 +98,8 @@ FisherPlan plan_fisher(const Architecture& architecture, const PlanRequest& requ
   FisherPlan plan;
   plan_memory(plan, architecture, request, options, context);
   plan.narrowed = too_large(architecture);
-  const Architecture measured = plan.narrowed ? narrow(architecture, kMostCalibrationParameters) : architecture;
+  const Architecture measured =
+      plan.narrowed ? narrow(architecture, kMostCalibrationParameters) : architecture;
   const PassTimes times = measure(measured, request, options, plan.block_rows, context);
   plan.calibration_seconds = times.seconds;
 

@@ -16,9 +16,9 @@ struct PassTimes {
 };
 
 /// Runs compute_fisher with blocks of `block_rows` rows, or of a half, a quarter, ... where those would
-/// take too long, until about a second has passed. Rows: the median of the runs; the rest: the first run, which
-/// starts threads and touches memory as the real pass does. `rows` supplies samples, repeated as often as
-/// needed.
+/// take too long, until about a second has passed. Rows: the median of the runs; the rest: the first run,
+/// which starts threads and touches memory as the real pass does. `rows` supplies samples, repeated as often
+/// as needed.
 PassTimes calibrate_pass(const Network& network, Dataset& rows, const FisherOptions& options,
                          std::size_t block_rows, const Context& context);
 

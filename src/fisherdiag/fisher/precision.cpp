@@ -15,7 +15,9 @@ std::optional<Precision> precision_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-double rounding_error(Precision precision) { return precision == Precision::Bf16 ? 5e-3 : 1e-5; }
+double rounding_error(Precision precision) {
+  return precision == Precision::Bf16 ? 5e-3 : 1e-5;
+}
 
 void check_precision(Precision precision, EstimatorKind estimator, Isa isa) {
   if (precision == Precision::Float32) return;

@@ -9,9 +9,9 @@
 
 namespace fisherdiag {
 
-/// Writes to a unique temporary name beside `path`; commit() syncs it, renames it over `path` and syncs the folder.
-/// Without commit() the destructor removes the temporary file. Every failure throws IoError and leaves `path` as it
-/// was. An output that is not a regular file (/dev/stdout, a pipe) is written directly.
+/// Writes to a unique temporary name beside `path`; commit() syncs it, renames it over `path` and syncs the
+/// folder. Without commit() the destructor removes the temporary file. Every failure throws IoError and
+/// leaves `path` as it was. An output that is not a regular file (/dev/stdout, a pipe) is written directly.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -31,8 +31,8 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-/// Throws IoError now if `path` cannot be created later: its folder is missing or not writable, or `path` is a
-/// folder. Lets a long job fail before it starts. Creates nothing.
+/// Throws IoError now if `path` cannot be created later: its folder is missing or not writable, or `path` is
+/// a folder. Lets a long job fail before it starts. Creates nothing.
 void require_writable(const std::filesystem::path& path);
 
 }  // namespace fisherdiag

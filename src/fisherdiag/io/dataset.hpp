@@ -22,9 +22,9 @@ enum class TargetKind {
 
 /// N samples of I features with, if present, their targets.
 ///
-/// Reads name the samples they want; reading forward in order is fast for every source, going back may restart a
-/// compressed stream. Not thread-safe: one reader at a time. Memory does not grow with N unless load_into_memory
-/// is used.
+/// Reads name the samples they want; reading forward in order is fast for every source, going back may
+/// restart a compressed stream. Not thread-safe: one reader at a time. Memory does not grow with N unless
+/// load_into_memory is used.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -39,8 +39,8 @@ class Dataset {
   virtual const std::string& name() const = 0;
 
   /// Reads samples [first, first + inputs.rows). inputs.cols must be features().
-  /// Errors: ArgumentError outside [0, size()); IoError, FormatError from the file; DataError for a value that is
-  /// not finite, naming sample and feature.
+  /// Errors: ArgumentError outside [0, size()); IoError, FormatError from the file; DataError for a value
+  /// that is not finite, naming sample and feature.
   virtual void read_inputs(std::size_t first, MatrixView<float> inputs) = 0;
 
   /// Reads targets of samples [first, first + targets.rows); targets.cols must be target_width().
@@ -57,9 +57,10 @@ struct SyntheticShape {
 /// Opens a dataset by the words of the command line.
 ///
 /// data    a `.npy` file [N, ...], an IDX file plain or `.gz` (unsigned bytes become floats in [0, 1]),
-///         `fashion-mnist:train|test`, `mnist:train|test` (the Debian package's folder for Fashion-MNIST, then the
-///         folders FISHERDIAG_DATA, ./data/fashion-mnist or ./data/mnist), or `synthetic:N`.
-/// labels  a `.npy` or IDX(.gz) file of N class indices [N] or values [N, width]; nullopt for data that brings its
+///         `fashion-mnist:train|test`, `mnist:train|test` (the Debian package's folder for Fashion-MNIST,
+///         then the folders FISHERDIAG_DATA, ./data/fashion-mnist or ./data/mnist), or `synthetic:N`.
+/// labels  a `.npy` or IDX(.gz) file of N class indices [N] or values [N, width]; nullopt for data that
+/// brings its
 ///         own or has none. One-dimensional integers or whole floats are Labels.
 /// shape   needed by `synthetic:N` only.
 /// Errors: IoError (missing, unreadable), FormatError, DataError (counts differ, no samples, N = 0),

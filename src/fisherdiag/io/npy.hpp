@@ -13,8 +13,9 @@ namespace fisherdiag {
 
 /// An open .npy array, read by rows of its first dimension and converted to float.
 ///
-/// dtypes: f2, f4, f8, u1, i1, u2, i2, u4, i4, u8, i8, b1, little- or big-endian; C order. FormatError otherwise, and
-/// for a bad magic, a header over 10,000 bytes or not a plain dictionary, an overflowing shape, a size that differs.
+/// dtypes: f2, f4, f8, u1, i1, u2, i2, u4, i4, u8, i8, b1, little- or big-endian; C order. FormatError
+/// otherwise, and for a bad magic, a header over 10,000 bytes or not a plain dictionary, an overflowing
+/// shape, a size that differs.
 class NpyFile {
  public:
   explicit NpyFile(const std::filesystem::path& path);
@@ -35,6 +36,7 @@ class NpyFile {
 };
 
 /// Writes a float32 array atomically, as write_safetensors does.
-void write_npy(const std::filesystem::path& path, std::span<const float> values, std::span<const std::size_t> shape);
+void write_npy(const std::filesystem::path& path, std::span<const float> values,
+               std::span<const std::size_t> shape);
 
 }  // namespace fisherdiag

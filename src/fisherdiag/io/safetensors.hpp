@@ -24,9 +24,10 @@ struct TensorEntry {
 
 /// A safetensors file, its header read and checked in full before anything else is believed.
 ///
-/// Format: https://github.com/huggingface/safetensors (README, "Format"). Rejected with FormatError: a file under
-/// 8 bytes, a header over 100,000,000 bytes or past the end, bad UTF-8 or JSON, duplicate keys, metadata that is not
-/// strings, unknown dtypes, sizes that overflow, offsets that overlap, leave holes or do not end at the file's end.
+/// Format: https://github.com/huggingface/safetensors (README, "Format"). Rejected with FormatError: a file
+/// under 8 bytes, a header over 100,000,000 bytes or past the end, bad UTF-8 or JSON, duplicate keys,
+/// metadata that is not strings, unknown dtypes, sizes that overflow, offsets that overlap, leave holes or do
+/// not end at the file's end.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
@@ -42,8 +43,8 @@ class SafetensorsFile {
   /// nullptr if there is no such tensor.
   const TensorEntry* find(const std::string& name) const;
 
-  /// Reads a floating-point tensor (F64, F32, F16 or BF16), converted to float. out.size() must be its elements.
-  /// Errors: FormatError for another dtype, IoError when the bytes cannot be read.
+  /// Reads a floating-point tensor (F64, F32, F16 or BF16), converted to float. out.size() must be its
+  /// elements. Errors: FormatError for another dtype, IoError when the bytes cannot be read.
   void read(const TensorEntry& tensor, std::span<float> out) const;
 
  private:
@@ -58,9 +59,9 @@ struct TensorView {
   std::span<const float> values;
 };
 
-/// Writes tensors and metadata to `path`: to a temporary name beside it, synced, renamed. On any error `path` is as
-/// it was and no temporary file stays. Tensors are stored in the given order.
-/// Errors: IoError; ArgumentError if a shape and its values disagree or a name comes twice.
+/// Writes tensors and metadata to `path`: to a temporary name beside it, synced, renamed. On any error `path`
+/// is as it was and no temporary file stays. Tensors are stored in the given order. Errors: IoError;
+/// ArgumentError if a shape and its values disagree or a name comes twice.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
                        const std::map<std::string, std::string>& metadata);
 

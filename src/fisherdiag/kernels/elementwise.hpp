@@ -30,7 +30,8 @@ struct SgdArguments {
 using SgdStep = void(const SgdArguments&) noexcept;
 
 /// Adam (Kingma and Ba 2015, algorithm 1): m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2;
-/// theta <- theta - rate * (m * correction1) / (sqrt(v * correction2) + epsilon), correction = 1 / (1 - b^step).
+/// theta <- theta - rate * (m * correction1) / (sqrt(v * correction2) + epsilon), correction = 1 / (1 -
+/// b^step).
 struct AdamArguments {
   float* theta;
   const float* gradient;
@@ -47,8 +48,8 @@ struct AdamArguments {
 };
 using AdamStep = void(const AdamArguments&) noexcept;
 
-/// sums[j] += sum over rows r = 0..rows-1, in order, of m(r, j); the partial sum in float, then added to double.
-/// `squared`: of m(r, j)^2. sums has m.cols entries.
+/// sums[j] += sum over rows r = 0..rows-1, in order, of m(r, j); the partial sum in float, then added to
+/// double. `squared`: of m(r, j)^2. sums has m.cols entries.
 using ColumnSums = void(const ConstStrips& m, bool squared, double* sums) noexcept;
 
 }  // namespace fisherdiag::kernels

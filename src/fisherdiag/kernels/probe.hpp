@@ -9,7 +9,8 @@ namespace fisherdiag::kernels {
 using MultiplyAddProbe = double(std::size_t iterations) noexcept;
 
 /// z[i] = a x[i] + y[i]: three streams of n floats; returns the bytes moved (12 n).
-/// Past the caches where z is aligned to 64 bytes, so that 12 n is what memory really moves. z overlaps neither input.
+/// Past the caches where z is aligned to 64 bytes, so that 12 n is what memory really moves. z overlaps
+/// neither input.
 using TriadProbe = double(const float* x, const float* y, float a, float* z, std::size_t n) noexcept;
 
 }  // namespace fisherdiag::kernels

@@ -5,11 +5,12 @@
 
 namespace fisherdiag::kernels {
 
-/// A matrix [rows, cols] as ceil(cols / lanes) strips. Strip s holds columns s*lanes .. s*lanes+lanes-1; its row r is
-/// `lanes` consecutive floats at data + s * stride + r * lanes. Columns past `cols` are padding.
+/// A matrix [rows, cols] as ceil(cols / lanes) strips. Strip s holds columns s*lanes .. s*lanes+lanes-1; its
+/// row r is `lanes` consecutive floats at data + s * stride + r * lanes. Columns past `cols` are padding.
 ///
-/// One layout serves every product: as the vector operand a strip is read one vector per row, as the broadcast
-/// operand `lanes` consecutive k of one row lie in one cache line. Nothing is repacked between layers.
+/// One layout serves every product: as the vector operand a strip is read one vector per row, as the
+/// broadcast operand `lanes` consecutive k of one row lie in one cache line. Nothing is repacked between
+/// layers.
 template <class T>
 struct StripsOf {
   T* data = nullptr;

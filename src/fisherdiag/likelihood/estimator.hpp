@@ -23,9 +23,9 @@ std::optional<EstimatorKind> estimator_from_name(std::string_view name);
 
 struct Estimator {
   EstimatorKind kind = EstimatorKind::Empirical;
-  std::size_t draws = 1;          ///< S of mc and sketch
-  std::uint64_t seed = 1;         ///< key of every random draw
-  std::size_t batch_size = 128;   ///< of batched
+  std::size_t draws = 1;         ///< S of mc and sketch
+  std::uint64_t seed = 1;        ///< key of every random draw
+  std::size_t batch_size = 128;  ///< of batched
 };
 
 }  // namespace fisherdiag

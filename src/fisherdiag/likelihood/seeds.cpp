@@ -52,10 +52,11 @@ void check_shapes(MatrixView<const float> logits, MatrixView<const float> target
 void check_weights(std::span<const float> weights, std::size_t rows, EstimatorKind kind) {
   if (weights.empty()) return;
   if (kind == EstimatorKind::Batched)
-    throw ArgumentError("estimator 'batched' takes no weights: its gradients are added before they are squared");
+    throw ArgumentError(
+        "estimator 'batched' takes no weights: its gradients are added before they are squared");
   if (weights.size() != rows)
-    throw ArgumentError("there are " + std::to_string(weights.size()) + " weights for " + std::to_string(rows) +
-                        " samples");
+    throw ArgumentError("there are " + std::to_string(weights.size()) + " weights for " +
+                        std::to_string(rows) + " samples");
 }
 
 /// values(r, .) *= factors[r]; nothing if there are no factors.
@@ -147,7 +148,8 @@ std::size_t SeedBlock::bytes(const Estimator& estimator, Likelihood likelihood, 
                              std::size_t rows) {
   constexpr std::size_t kSignsPerWord = 32;
   const std::size_t target_width = likelihood == Likelihood::Categorical ? 1 : outputs;
-  // At most three matrices of the likelihood, one column of squares, targets or modes, and two numbers per row.
+  // At most three matrices of the likelihood, one column of squares, targets or modes, and two numbers per
+  // row.
   std::size_t floats = rows * (4 * outputs + target_width + 2);
   if (estimator.kind == EstimatorKind::MonteCarlo) floats += rows * estimator.draws * target_width;
   if (estimator.kind == EstimatorKind::Sketch)

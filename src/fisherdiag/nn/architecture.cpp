@@ -9,10 +9,14 @@ namespace fisherdiag {
 
 std::string_view activation_name(Activation activation) {
   switch (activation) {
-    case Activation::Identity: return "identity";
-    case Activation::Relu: return "relu";
-    case Activation::Tanh: return "tanh";
-    case Activation::Sigmoid: return "sigmoid";
+    case Activation::Identity:
+      return "identity";
+    case Activation::Relu:
+      return "relu";
+    case Activation::Tanh:
+      return "tanh";
+    case Activation::Sigmoid:
+      return "sigmoid";
   }
   return "identity";
 }
@@ -27,7 +31,8 @@ void check_layer(const LinearLayer& layer, std::size_t expected_inputs) {
     throw ArgumentError("layer '" + layer.name + "' has a size of 0");
   if (expected_inputs && layer.inputs != expected_inputs)
     throw ArgumentError("layer '" + layer.name + "' takes " + std::to_string(layer.inputs) +
-                        " inputs but the layer before it has " + std::to_string(expected_inputs) + " outputs");
+                        " inputs but the layer before it has " + std::to_string(expected_inputs) +
+                        " outputs");
   if (layer.inputs > kMostParameters / layer.outputs)
     throw ArgumentError("layer '" + layer.name + "' is too large");
 }
@@ -49,8 +54,9 @@ Architecture::Architecture(std::vector<LinearLayer> layers) : layers_(std::move(
     if (parameter_count_ > kMostParameters) throw ArgumentError("the architecture has too many parameters");
   }
   if (layers_.back().activation != Activation::Identity)
-    throw UnsupportedError("layer '" + layers_.back().name +
-                           "' is the last and has an activation; leave it out, the likelihood applies its own");
+    throw UnsupportedError(
+        "layer '" + layers_.back().name +
+        "' is the last and has an activation; leave it out, the likelihood applies its own");
 }
 
 std::string Architecture::summary() const {

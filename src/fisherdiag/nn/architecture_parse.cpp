@@ -49,12 +49,14 @@ Architecture parse_mlp(const std::string& text) {
     throw ArgumentError("architecture '" + text + "': activation '" + std::string(name) +
                         "' is not one of relu, tanh, sigmoid");
   const std::vector<std::size_t> sizes = parse_sizes(body.substr(0, colon), text);
-  if (sizes.size() < 2) throw ArgumentError("architecture '" + text + "' needs at least an input and an output size");
+  if (sizes.size() < 2)
+    throw ArgumentError("architecture '" + text + "' needs at least an input and an output size");
   std::vector<LinearLayer> layers;
   for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
     const bool last = l + 2 == sizes.size();
     // torch.nn.Sequential counts activations too, so linear layers have even indices.
-    layers.push_back({std::to_string(2 * l), sizes[l], sizes[l + 1], last ? Activation::Identity : *activation});
+    layers.push_back(
+        {std::to_string(2 * l), sizes[l], sizes[l + 1], last ? Activation::Identity : *activation});
   }
   return Architecture(std::move(layers));
 }
@@ -72,18 +74,22 @@ void add_json_layer(const Json& layer, std::size_t index, const std::string& sou
   if (!layer.is_object() || !layer.contains("type") || !layer["type"].is_string())
     throw FormatError(where, "a layer is an object with a string 'type'");
   const std::string type = layer["type"];
-  const std::string name = layer.contains("name") && layer["name"].is_string() ? layer["name"].get<std::string>()
-                                                                               : std::to_string(index);
+  const std::string name = layer.contains("name") && layer["name"].is_string()
+                               ? layer["name"].get<std::string>()
+                               : std::to_string(index);
   if (type == "linear") {
-    layers.push_back({name, json_size(layer, "in", where), json_size(layer, "out", where), Activation::Identity});
+    layers.push_back(
+        {name, json_size(layer, "in", where), json_size(layer, "out", where), Activation::Identity});
     return;
   }
-  if (type == "dropout" || type == "identity" || type == "flatten") return;  // nothing to do in evaluation mode
+  if (type == "dropout" || type == "identity" || type == "flatten")
+    return;  // nothing to do in evaluation mode
   const std::optional<Activation> activation = activation_from_name(type);
   if (!activation)
-    throw UnsupportedError(where + " ('" + name + "') has type '" + type +
-                           "', which is not supported; supported are linear, relu, tanh, sigmoid, dropout, identity, "
-                           "flatten");
+    throw UnsupportedError(
+        where + " ('" + name + "') has type '" + type +
+        "', which is not supported; supported are linear, relu, tanh, sigmoid, dropout, identity, "
+        "flatten");
   if (layers.empty() || layers.back().activation != Activation::Identity)
     throw UnsupportedError(where + " ('" + name + "'): an activation must follow a linear layer");
   layers.back().activation = *activation;
@@ -99,7 +105,8 @@ Architecture parse_json(const std::string& text, const std::string& source) {
   if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array())
     throw FormatError(source, "an architecture is a JSON object with an array 'layers'");
   std::vector<LinearLayer> layers;
-  for (std::size_t i = 0; i < json["layers"].size(); ++i) add_json_layer(json["layers"][i], i, source, layers);
+  for (std::size_t i = 0; i < json["layers"].size(); ++i)
+    add_json_layer(json["layers"][i], i, source, layers);
   return Architecture(std::move(layers));
 }
 
@@ -126,7 +133,8 @@ Architecture Architecture::parse(const std::string& text) {
 std::string Architecture::to_json() const {
   Json layers = Json::array();
   for (const LinearLayer& layer : layers_) {
-    layers.push_back({{"type", "linear"}, {"name", layer.name}, {"in", layer.inputs}, {"out", layer.outputs}});
+    layers.push_back(
+        {{"type", "linear"}, {"name", layer.name}, {"in", layer.inputs}, {"out", layer.outputs}});
     if (layer.activation != Activation::Identity)
       layers.push_back({{"type", std::string(activation_name(layer.activation))}});
   }

@@ -38,8 +38,8 @@ void reject_unknown_keys(const SafetensorsFile& file, const Architecture& archit
     bool known = false;
     for (const ParameterTensor& parameter : architecture.parameters()) known |= parameter.name == entry.name;
     if (!known)
-      throw DataError(file.path().string() + ": tensor '" + entry.name + "' is not a parameter of the architecture " +
-                      architecture.summary());
+      throw DataError(file.path().string() + ": tensor '" + entry.name +
+                      "' is not a parameter of the architecture " + architecture.summary());
   }
 }
 

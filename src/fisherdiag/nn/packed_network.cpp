@@ -10,15 +10,21 @@ constexpr std::size_t kStripsPerTask = 8;
 
 kernels::Nonlinearity to_kernel(Activation activation) {
   switch (activation) {
-    case Activation::Identity: return kernels::Nonlinearity::Identity;
-    case Activation::Relu: return kernels::Nonlinearity::Relu;
-    case Activation::Tanh: return kernels::Nonlinearity::Tanh;
-    case Activation::Sigmoid: return kernels::Nonlinearity::Sigmoid;
+    case Activation::Identity:
+      return kernels::Nonlinearity::Identity;
+    case Activation::Relu:
+      return kernels::Nonlinearity::Relu;
+    case Activation::Tanh:
+      return kernels::Nonlinearity::Tanh;
+    case Activation::Sigmoid:
+      return kernels::Nonlinearity::Sigmoid;
   }
   return kernels::Nonlinearity::Identity;
 }
 
-std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+std::size_t round_up(std::size_t n, std::size_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
 /// Columns [first, first + columns) of a buffer; first is a multiple of the lanes.
 kernels::Strips strip_range(StripBuffer& buffer, std::size_t first, std::size_t columns, std::size_t lanes) {
@@ -55,7 +61,8 @@ void PackedNetwork::pack_columns(const Network& network, std::size_t l, bool bac
   const std::size_t inputs = network.architecture().layers()[l].inputs;
   const float* weight = network.weight(l).data();
   if (backward)
-    kernels_->to_strips(weight + first, inputs, strip_range(layers_[l].backward, first, columns, kernels_->lanes), {});
+    kernels_->to_strips(weight + first, inputs,
+                        strip_range(layers_[l].backward, first, columns, kernels_->lanes), {});
   else
     kernels_->transpose_to_strips(weight + first * inputs, inputs,
                                   strip_range(layers_[l].forward, first, columns, kernels_->lanes));
@@ -95,9 +102,9 @@ void PackedNetwork::forward(std::size_t l, const kernels::ConstStrips& input, co
   kernels_->gemm(product);
 }
 
-void PackedNetwork::backward(std::size_t l, const kernels::ConstStrips& delta, const kernels::ConstStrips& activation,
-                             const kernels::Strips& below, const kernels::Strips& squared,
-                             bool squared_overwrite) const {
+void PackedNetwork::backward(std::size_t l, const kernels::ConstStrips& delta,
+                             const kernels::ConstStrips& activation, const kernels::Strips& below,
+                             const kernels::Strips& squared, bool squared_overwrite) const {
   kernels::GemmArguments product;
   product.a = delta;
   product.b = layers_[l].backward.view();

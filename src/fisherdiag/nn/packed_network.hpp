@@ -11,8 +11,8 @@
 
 namespace fisherdiag {
 
-/// Weights in strips for the forward product (a W^T) and for the backward one (d W), packed once and used for every
-/// block of samples.
+/// Weights in strips for the forward product (a W^T) and for the backward one (d W), packed once and used for
+/// every block of samples.
 class PackedNetwork {
  public:
   PackedNetwork(const Architecture& architecture, const Context& context);
@@ -27,8 +27,9 @@ class PackedNetwork {
   void forward(std::size_t layer, const kernels::ConstStrips& input, const kernels::Strips& output,
                const kernels::Strips& squared) const;
 
-  /// Sensitivities of layer `layer` (> 0) taken to those of the layer below: below = (delta W) * f'(output below).
-  /// delta holds groups of activation.rows rows (one group per seed); see GemmArguments for `squared`.
+  /// Sensitivities of layer `layer` (> 0) taken to those of the layer below: below = (delta W) * f'(output
+  /// below). delta holds groups of activation.rows rows (one group per seed); see GemmArguments for
+  /// `squared`.
   void backward(std::size_t layer, const kernels::ConstStrips& delta, const kernels::ConstStrips& activation,
                 const kernels::Strips& below, const kernels::Strips& squared, bool squared_overwrite) const;
 
@@ -41,7 +42,8 @@ class PackedNetwork {
     AlignedBuffer<float> bias;
     kernels::Nonlinearity nonlinearity;
   };
-  void pack_columns(const Network& network, std::size_t layer, bool backward, std::size_t first, std::size_t columns);
+  void pack_columns(const Network& network, std::size_t layer, bool backward, std::size_t first,
+                    std::size_t columns);
 
   const kernels::KernelTable* kernels_;
   std::vector<Layer> layers_;

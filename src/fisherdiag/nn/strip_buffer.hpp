@@ -9,12 +9,16 @@
 
 namespace fisherdiag {
 
-/// Owns a [rows, cols] matrix in strips of `lanes` floats, zero at first. Rows are padded to whole register tiles.
+/// Owns a [rows, cols] matrix in strips of `lanes` floats, zero at first. Rows are padded to whole register
+/// tiles.
 class StripBuffer {
  public:
   StripBuffer() = default;
   StripBuffer(std::size_t rows, std::size_t cols, std::size_t lanes)
-      : rows_(rows), cols_(cols), lanes_(lanes), stride_(strip_floats(rows, lanes)),
+      : rows_(rows),
+        cols_(cols),
+        lanes_(lanes),
+        stride_(strip_floats(rows, lanes)),
         storage_((cols + lanes - 1) / lanes * stride_) {}
 
   /// Bytes of memory a buffer of this shape takes.
@@ -30,7 +34,9 @@ class StripBuffer {
     return {storage_.data() + first * lanes_, count, cols_, stride_};
   }
   /// The first `cols` columns of `rows` rows: one buffer serves layers of different widths.
-  kernels::Strips shaped(std::size_t rows, std::size_t cols) { return {storage_.data(), rows, cols, stride_}; }
+  kernels::Strips shaped(std::size_t rows, std::size_t cols) {
+    return {storage_.data(), rows, cols, stride_};
+  }
 
  private:
   static std::size_t strip_floats(std::size_t rows, std::size_t lanes) {

@@ -17,8 +17,9 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
-/// Lets the process have as many workers as the largest context asks for. oneTBB stops at the number of cores unless
-/// told otherwise, and applies the smallest of all limits alive, so there is one for the process and it only grows.
+/// Lets the process have as many workers as the largest context asks for. oneTBB stops at the number of cores
+/// unless told otherwise, and applies the smallest of all limits alive, so there is one for the process and
+/// it only grows.
 void allow_workers(int threads) {
   using oneapi::tbb::global_control;
   static std::mutex mutex;
@@ -49,8 +50,12 @@ Context::Context(int threads, Isa isa) {
 }
 Context::~Context() = default;
 
-int Context::threads() const { return state_->arena.max_concurrency(); }
-Isa Context::isa() const { return state_->isa; }
+int Context::threads() const {
+  return state_->arena.max_concurrency();
+}
+Isa Context::isa() const {
+  return state_->isa;
+}
 
 void Context::parallel_for(std::size_t tasks,
                            const std::function<void(std::size_t task, std::size_t worker)>& body) const {

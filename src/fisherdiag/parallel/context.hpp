@@ -25,9 +25,10 @@ class Context {
   Isa isa() const;
 
   /// Runs body(task, worker) for task = 0 .. tasks-1 in any order, on up to threads() threads; worker is in
-  /// [0, threads()) and no two tasks run at once with the same worker. Waits for all. An exception of a body ends the
-  /// loop and is rethrown. Bodies must not call parallel_for.
-  void parallel_for(std::size_t tasks, const std::function<void(std::size_t task, std::size_t worker)>& body) const;
+  /// [0, threads()) and no two tasks run at once with the same worker. Waits for all. An exception of a body
+  /// ends the loop and is rethrown. Bodies must not call parallel_for.
+  void parallel_for(std::size_t tasks,
+                    const std::function<void(std::size_t task, std::size_t worker)>& body) const;
 
  private:
   struct State;

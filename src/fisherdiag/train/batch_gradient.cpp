@@ -40,10 +40,16 @@ std::vector<Tile> make_tiles(const Architecture& architecture, std::size_t lanes
 }  // namespace
 
 struct BatchGradient::State {
-  State(const Architecture& architecture_, Likelihood likelihood_, std::size_t max_batch, const Context& context_)
-      : architecture(architecture_), likelihood(likelihood_), context(context_), packed(architecture_, context_),
-        kernels(packed.kernels()), tiles(make_tiles(architecture_, kernels.lanes)),
-        losses((max_batch + kTaskRows - 1) / kTaskRows), samples(max_batch) {
+  State(const Architecture& architecture_, Likelihood likelihood_, std::size_t max_batch,
+        const Context& context_)
+      : architecture(architecture_),
+        likelihood(likelihood_),
+        context(context_),
+        packed(architecture_, context_),
+        kernels(packed.kernels()),
+        tiles(make_tiles(architecture_, kernels.lanes)),
+        losses((max_batch + kTaskRows - 1) / kTaskRows),
+        samples(max_batch) {
     activations.emplace_back(max_batch, architecture.inputs(), kernels.lanes);
     for (const LinearLayer& layer : architecture.layers()) {
       activations.emplace_back(max_batch, layer.outputs, kernels.lanes);
@@ -65,8 +71,9 @@ struct BatchGradient::State {
     const MatrixView<float> z{logits.data() + first * outputs, count, outputs};
     const MatrixView<float> residual{residuals.data() + first * outputs, count, outputs};
     kernels.from_strips(activations.back().rows(first, count), z.data, outputs);
-    const double loss = nll_and_residuals(likelihood, z, {targets.row(first), count, targets.cols, targets.stride},
-                                          std::span(samples).subspan(first, count), kernels, residual);
+    const double loss =
+        nll_and_residuals(likelihood, z, {targets.row(first), count, targets.cols, targets.stride},
+                          std::span(samples).subspan(first, count), kernels, residual);
     kernels.to_strips(residual.data, outputs, deltas.back().rows(first, count), {});
     for (std::size_t l = deltas.size() - 1; l > 0; --l)
       packed.backward(l, deltas[l].rows(first, count), activations[l].rows(first, padded(count)),
@@ -82,11 +89,13 @@ struct BatchGradient::State {
     const auto scale = static_cast<float>(1.0 / static_cast<double>(batch));
     const kernels::ConstStrips left = deltas[tile.layer].rows(0, batch);
     kernels.outer(left, activations[tile.layer].rows(0, batch), tile.range, scale,
-                  gradient.data() + architecture.weight_offset(tile.layer), architecture.layers()[tile.layer].inputs);
+                  gradient.data() + architecture.weight_offset(tile.layer),
+                  architecture.layers()[tile.layer].inputs);
     if (tile.range.strip_begin != 0) return;
     const std::size_t begin = tile.range.row_begin, count = tile.range.row_end - begin;
     std::vector<double> sums(count);
-    kernels.column_sums({left.data + begin / kernels.lanes * left.stride, batch, count, left.stride}, false, sums.data());
+    kernels.column_sums({left.data + begin / kernels.lanes * left.stride, batch, count, left.stride}, false,
+                        sums.data());
     for (std::size_t o = 0; o < count; ++o)
       gradient[architecture.bias_offset(tile.layer) + begin + o] = static_cast<float>(sums[o] * scale);
   }
@@ -110,8 +119,8 @@ BatchGradient::BatchGradient(const Architecture& architecture, Likelihood likeli
 BatchGradient::~BatchGradient() = default;
 BatchGradient::BatchGradient(BatchGradient&&) noexcept = default;
 
-double BatchGradient::compute(const Network& network, MatrixView<const float> inputs, MatrixView<const float> targets,
-                              std::span<float> gradient) {
+double BatchGradient::compute(const Network& network, MatrixView<const float> inputs,
+                              MatrixView<const float> targets, std::span<float> gradient) {
   State& s = *state_;
   s.packed.pack(network, s.context);
   const std::size_t tasks = (inputs.rows + kTaskRows - 1) / kTaskRows;
@@ -125,13 +134,15 @@ double BatchGradient::compute(const Network& network, MatrixView<const float> in
     const FlushDenormals flush;
     s.weight_gradient(s.tiles[tile], inputs.rows, gradient);
   });
-  const double loss = std::accumulate(s.losses.begin(), s.losses.begin() + static_cast<std::ptrdiff_t>(tasks), 0.0) /
-                      static_cast<double>(inputs.rows);
+  const double loss =
+      std::accumulate(s.losses.begin(), s.losses.begin() + static_cast<std::ptrdiff_t>(tasks), 0.0) /
+      static_cast<double>(inputs.rows);
   if (!std::isfinite(loss)) throw DataError("the training loss is not finite; lower the learning rate");
   return loss;
 }
 
-void BatchGradient::forward(const Network& network, MatrixView<const float> inputs, MatrixView<float> outputs) {
+void BatchGradient::forward(const Network& network, MatrixView<const float> inputs,
+                            MatrixView<float> outputs) {
   State& s = *state_;
   s.packed.pack(network, s.context);
   const std::size_t tasks = (inputs.rows + kTaskRows - 1) / kTaskRows;

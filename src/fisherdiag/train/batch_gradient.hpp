@@ -15,13 +15,14 @@ namespace fisherdiag {
 /// Workspace for gradients of batches of up to `max_batch` samples. Keeps references to context.
 class BatchGradient {
  public:
-  BatchGradient(const Architecture& architecture, Likelihood likelihood, std::size_t max_batch, const Context& context);
+  BatchGradient(const Architecture& architecture, Likelihood likelihood, std::size_t max_batch,
+                const Context& context);
   ~BatchGradient();
   BatchGradient(BatchGradient&&) noexcept;
 
   /// Returns the mean nll over the batch (nats) and overwrites `gradient` [P] with its gradient.
-  /// inputs [n, inputs()], targets [n, 1] (categorical: class indices) or [n, outputs()]; 1 <= n <= max_batch.
-  /// Throws DataError for a label outside the classes or a loss that is not finite.
+  /// inputs [n, inputs()], targets [n, 1] (categorical: class indices) or [n, outputs()]; 1 <= n <=
+  /// max_batch. Throws DataError for a label outside the classes or a loss that is not finite.
   double compute(const Network& network, MatrixView<const float> inputs, MatrixView<const float> targets,
                  std::span<float> gradient);
 

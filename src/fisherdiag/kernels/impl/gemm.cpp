@@ -12,8 +12,8 @@ struct Tile {
 
 /// acc += a(rows, k) b(k, strips) for `count` consecutive k inside one strip of a.
 template <int Rows, int Cols>
-FISHERDIAG_INLINE void add_products(Tile<Rows, Cols>& acc, const float* a, const float* b, std::size_t b_stride,
-                                    std::size_t first, std::size_t count) {
+FISHERDIAG_INLINE void add_products(Tile<Rows, Cols>& acc, const float* a, const float* b,
+                                    std::size_t b_stride, std::size_t first, std::size_t count) {
   for (std::size_t k = first; k < first + count; ++k) {
     Vec right[Cols];
 #pragma GCC unroll 4
@@ -39,10 +39,14 @@ FISHERDIAG_INLINE void accumulate(Tile<Rows, Cols>& acc, const float* a, std::si
 
 FISHERDIAG_INLINE Vec apply(Nonlinearity f, Vec z) {
   switch (f) {
-    case Nonlinearity::Identity: return z;
-    case Nonlinearity::Relu: return xsimd::max(z, Vec(0.f));
-    case Nonlinearity::Tanh: return xsimd::tanh(z);
-    case Nonlinearity::Sigmoid: return Vec(1.f) / (Vec(1.f) + xsimd::exp(-z));
+    case Nonlinearity::Identity:
+      return z;
+    case Nonlinearity::Relu:
+      return xsimd::max(z, Vec(0.f));
+    case Nonlinearity::Tanh:
+      return xsimd::tanh(z);
+    case Nonlinearity::Sigmoid:
+      return Vec(1.f) / (Vec(1.f) + xsimd::exp(-z));
   }
   return z;
 }
@@ -50,10 +54,14 @@ FISHERDIAG_INLINE Vec apply(Nonlinearity f, Vec z) {
 /// Multiplies by the derivative, a function of the nonlinearity's output.
 FISHERDIAG_INLINE Vec apply_derivative(Nonlinearity f, Vec delta, Vec output) {
   switch (f) {
-    case Nonlinearity::Identity: return delta;
-    case Nonlinearity::Relu: return xsimd::select(output > Vec(0.f), delta, Vec(0.f));
-    case Nonlinearity::Tanh: return delta * (Vec(1.f) - output * output);
-    case Nonlinearity::Sigmoid: return delta * (output * (Vec(1.f) - output));
+    case Nonlinearity::Identity:
+      return delta;
+    case Nonlinearity::Relu:
+      return xsimd::select(output > Vec(0.f), delta, Vec(0.f));
+    case Nonlinearity::Tanh:
+      return delta * (Vec(1.f) - output * output);
+    case Nonlinearity::Sigmoid:
+      return delta * (output * (Vec(1.f) - output));
   }
   return delta;
 }
@@ -136,7 +144,8 @@ void tile(const GemmArguments& g, Place p, std::size_t begin, std::size_t end) {
 #pragma GCC unroll 4
       for (int c = 0; c < Cols; ++c) acc.v[r][c] = Vec(0.f);
   }
-  accumulate(acc, g.a.data + p.row * kLanes, g.a.stride, g.b.data + p.strip * g.b.stride, g.b.stride, begin, end);
+  accumulate(acc, g.a.data + p.row * kLanes, g.a.stride, g.b.data + p.strip * g.b.stride, g.b.stride, begin,
+             end);
   if (end < g.b.rows)
     store_partial(g, p, acc);
   else if (g.factor.data)
@@ -145,8 +154,8 @@ void tile(const GemmArguments& g, Place p, std::size_t begin, std::size_t end) {
     finish_forward<F>(g, p, acc);
 }
 
-/// One column block of c over depth [begin, end): each piece of b stays in the first-level cache for all rows.
-/// `following` is where the next column block starts in b, or nullptr.
+/// One column block of c over depth [begin, end): each piece of b stays in the first-level cache for all
+/// rows. `following` is where the next column block starts in b, or nullptr.
 template <Nonlinearity F, int Cols>
 void column_block(const GemmArguments& g, std::size_t strip, std::size_t begin, std::size_t end,
                   const float* following) {
@@ -157,7 +166,8 @@ void column_block(const GemmArguments& g, std::size_t strip, std::size_t begin, 
     const std::size_t to = smaller(from + pieces.size(piece) * kLanes, end);
     const bool last = piece + 1 == pieces.parts;
     const float* next = last ? following : g.b.data + strip * g.b.stride + to * kLanes;
-    const std::size_t next_depth = smaller(pieces.size(last ? 0 : piece + 1) * kLanes, last ? end - begin : end - to);
+    const std::size_t next_depth =
+        smaller(pieces.size(last ? 0 : piece + 1) * kLanes, last ? end - begin : end - to);
     for (std::size_t t = 0; t < tiles; ++t) {
       if (next) prefetch_piece<Cols>(next, g.b.stride, next_depth, t, tiles);
       tile<F, Cols>(g, {t * kTileRows, strip}, from, to);
@@ -176,7 +186,8 @@ void run(const GemmArguments& g) {
       const float* following =
           part + 1 < parts.parts ? g.b.data + (strip + width) * g.b.stride + begin * kLanes : nullptr;
       with_constant<kTileStrips>(width, [&](auto cols) {
-        column_block<F, decltype(cols)::value>(g, strip, begin, smaller(begin + kGemmDepthL2, g.b.rows), following);
+        column_block<F, decltype(cols)::value>(g, strip, begin, smaller(begin + kGemmDepthL2, g.b.rows),
+                                               following);
       });
       strip += width;
     }
@@ -187,10 +198,14 @@ void run(const GemmArguments& g) {
 
 void gemm(const GemmArguments& g) noexcept {
   switch (g.nonlinearity) {
-    case Nonlinearity::Identity: return run<Nonlinearity::Identity>(g);
-    case Nonlinearity::Relu: return run<Nonlinearity::Relu>(g);
-    case Nonlinearity::Tanh: return run<Nonlinearity::Tanh>(g);
-    case Nonlinearity::Sigmoid: return run<Nonlinearity::Sigmoid>(g);
+    case Nonlinearity::Identity:
+      return run<Nonlinearity::Identity>(g);
+    case Nonlinearity::Relu:
+      return run<Nonlinearity::Relu>(g);
+    case Nonlinearity::Tanh:
+      return run<Nonlinearity::Tanh>(g);
+    case Nonlinearity::Sigmoid:
+      return run<Nonlinearity::Sigmoid>(g);
   }
 }
 

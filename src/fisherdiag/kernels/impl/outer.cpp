@@ -32,17 +32,18 @@ FISHERDIAG_INLINE void multiply_tile(Vec (&acc)[Rows][Cols], const float* left, 
   }
 }
 
-/// Adds n products to the chains of one tile, which are kept between depth blocks: row-major, Cols * kLanes to a row.
-/// The next tile's target rows are asked for one by one on the way: all at once they would hold up the products' loads,
-/// and this tile's own would arrive too late.
+/// Adds n products to the chains of one tile, which are kept between depth blocks: row-major, Cols * kLanes
+/// to a row. The next tile's target rows are asked for one by one on the way: all at once they would hold up
+/// the products' loads, and this tile's own would arrive too late.
 template <int Rows, int Cols, class T>
-FISHERDIAG_INLINE void add_products(const float* left, const float* right, std::size_t right_stride, std::size_t n,
-                                    bool first, float* chains, const Prefetch<T>& prefetch) {
+FISHERDIAG_INLINE void add_products(const float* left, const float* right, std::size_t right_stride,
+                                    std::size_t n, bool first, float* chains, const Prefetch<T>& prefetch) {
   Vec acc[Rows][Cols];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) acc[r][c] = first ? Vec(0.f) : load_aligned(chains + (r * Cols + c) * kLanes);
+    for (int c = 0; c < Cols; ++c)
+      acc[r][c] = first ? Vec(0.f) : load_aligned(chains + (r * Cols + c) * kLanes);
   const std::size_t part = prefetch.target ? n / Rows : n;
   std::size_t k = 0;
   for (int turn = 0; k < n; ++turn) {
@@ -105,11 +106,12 @@ FISHERDIAG_INLINE void for_tiles(const Block& b, const F& f) {
   }
 }
 
-/// One column block: each piece of right stays in the first-level cache while all tiles add it to their chains.
-/// `is_first`: left is not in the cache yet. `has_following`: the caller takes the next strips afterwards.
+/// One column block: each piece of right stays in the first-level cache while all tiles add it to their
+/// chains. `is_first`: left is not in the cache yet. `has_following`: the caller takes the next strips
+/// afterwards.
 template <int Cols, class Finish>
-void column_block(const Block& b, bool is_first, bool has_following, const Finish& finish, typename Finish::Target* target,
-                  std::size_t stride) {
+void column_block(const Block& b, bool is_first, bool has_following, const Finish& finish,
+                  typename Finish::Target* target, std::size_t stride) {
   alignas(64) float chains[kOpenRows * Cols * kLanes];
   const std::size_t n = b.left.rows, first_column = b.strip * kLanes;
   const std::size_t all = Cols * kLanes, rest = b.right.cols - first_column;
@@ -126,7 +128,8 @@ void column_block(const Block& b, bool is_first, bool has_following, const Finis
     const std::size_t next_count = pieces.size(last ? 0 : piece + 1);
     const std::size_t tiles = (b.row_end - b.row_begin + kTileRows - 1) / kTileRows;
     if (last) {
-      const Prefetch<typename Finish::Target> own{target + b.row_begin * stride + first_column, stride, columns};
+      const Prefetch<typename Finish::Target> own{target + b.row_begin * stride + first_column, stride,
+                                                  columns};
       for (int r = 0; r < kTileRows && b.row_begin + r < b.row_end; ++r) own.row(r);
     }
     for_tiles(b, [&](auto rows, std::size_t row) {
@@ -138,7 +141,8 @@ void column_block(const Block& b, bool is_first, bool has_following, const Finis
         prefetch_piece<Cols>(next_right, b.right.stride, next_count, (row - b.row_begin) / kTileRows, tiles);
       const float* left = b.left.data + row / kLanes * b.left.stride + depth * kLanes + row % kLanes;
       if (is_first && row / kLanes * kLanes + kLanes < b.row_end)
-        prefetch_piece<1>(left - row % kLanes + b.left.stride, 0, count, row % kLanes / kTileRows, kLanes / kTileRows);
+        prefetch_piece<1>(left - row % kLanes + b.left.stride, 0, count, row % kLanes / kTileRows,
+                          kLanes / kTileRows);
       add_products<kRows, Cols>(left, right, b.right.stride, count, depth == 0, chain_of(row), next);
       if (!last) return;
       for (int r = 0; r < kRows; ++r) {
@@ -162,8 +166,8 @@ void run(const ConstStrips& left, const ConstStrips& right, const OuterRange& ra
       for (std::size_t row = range.row_begin; row < range.row_end; row += kOpenRows) {
         const std::size_t end = range.row_end - row < kOpenRows ? range.row_end : row + kOpenRows;
         const bool has_following = part + 1 < parts.parts && end == range.row_end;
-        column_block<decltype(cols)::value>({left, right, strip, row, end}, part == 0, has_following, finish, target,
-                                            stride);
+        column_block<decltype(cols)::value>({left, right, strip, row, end}, part == 0, has_following, finish,
+                                            target, stride);
       }
     });
     strip += width;
@@ -172,14 +176,16 @@ void run(const ConstStrips& left, const ConstStrips& right, const OuterRange& ra
 
 /// One register tile of add_outer: the target's own floats are the chains.
 template <int Rows, int Cols>
-FISHERDIAG_INLINE void add_to_target(const float* left, const ConstStrips& right, std::size_t strip, std::size_t depth,
-                                     std::size_t n, bool first, float* target, std::size_t stride) {
+FISHERDIAG_INLINE void add_to_target(const float* left, const ConstStrips& right, std::size_t strip,
+                                     std::size_t depth, std::size_t n, bool first, float* target,
+                                     std::size_t stride) {
   const float* b = right.data + strip * right.stride + depth * kLanes;
   Vec acc[Rows][Cols];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) acc[r][c] = first ? Vec(0.f) : load_aligned(target + r * stride + c * kLanes);
+    for (int c = 0; c < Cols; ++c)
+      acc[r][c] = first ? Vec(0.f) : load_aligned(target + r * stride + c * kLanes);
   multiply_tile(acc, left, b, right.stride, n);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
@@ -220,8 +226,8 @@ void gram_squared(const ConstStrips& left, const ConstStrips& right, const Outer
   run(left, right, range, AddSquareToDouble{scale}, fisher, stride);
 }
 
-void outer(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, float scale, float* target,
-           std::size_t stride) noexcept {
+void outer(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, float scale,
+           float* target, std::size_t stride) noexcept {
   run(left, right, range, StoreScaled{scale}, target, stride);
 }
 

@@ -1,11 +1,11 @@
 // What kernel sources share: the level's vector type and the few operations xsimd 8 lacks or gets wrong.
-// Included only by the sources of kernels/impl, each compiled once per level with FISHERDIAG_KERNEL_NAMESPACE set.
-// No containers, algorithms or streams here: the linker may keep one level's copy of an inline function for all.
+// Included only by the sources of kernels/impl, each compiled once per level with FISHERDIAG_KERNEL_NAMESPACE
+// set. No containers, algorithms or streams here: the linker may keep one level's copy of an inline function
+// for all.
 #pragma once
 
-#include <xsimd/xsimd.hpp>
-
 #include <cstddef>
+#include <xsimd/xsimd.hpp>
 
 #include "fisherdiag/kernels/table.hpp"
 
@@ -54,9 +54,17 @@ FISHERDIAG_INLINE double horizontal_sum(VecD v) {
 #endif
 }
 
-FISHERDIAG_INLINE Vec load(const float* p) { return Vec::load_unaligned(p); }
-FISHERDIAG_INLINE Vec load_aligned(const float* p) { return Vec::load_aligned(p); }
-FISHERDIAG_INLINE void store(float* p, Vec v) { v.store_unaligned(p); }
-FISHERDIAG_INLINE void store_aligned(float* p, Vec v) { v.store_aligned(p); }
+FISHERDIAG_INLINE Vec load(const float* p) {
+  return Vec::load_unaligned(p);
+}
+FISHERDIAG_INLINE Vec load_aligned(const float* p) {
+  return Vec::load_aligned(p);
+}
+FISHERDIAG_INLINE void store(float* p, Vec v) {
+  v.store_unaligned(p);
+}
+FISHERDIAG_INLINE void store_aligned(float* p, Vec v) {
+  v.store_aligned(p);
+}
 
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE

@@ -30,7 +30,8 @@ void rows_to_strips(const float* source, std::size_t stride, const Strips& targe
 
 }  // namespace
 
-void to_strips(const float* source, std::size_t stride, const Strips& target, const Strips& squared) noexcept {
+void to_strips(const float* source, std::size_t stride, const Strips& target,
+               const Strips& squared) noexcept {
   for (std::size_t begin = 0; begin < target.rows; begin += kRowBlock) {
     const std::size_t end = begin + kRowBlock < target.rows ? begin + kRowBlock : target.rows;
     if (squared.data)

@@ -23,23 +23,24 @@ TriadProbe triad_probe;
 
 const KernelTable& table();
 const KernelTable& table() {
-  static constexpr KernelTable kTable{
+  static constexpr KernelTable kTable {
 #if defined(__AVX512F__)
-      Isa::Avx512,
+    Isa::Avx512,
 #elif defined(__AVX2__)
-      Isa::Avx2,
+    Isa::Avx2,
 #else
-      Isa::Baseline,
+    Isa::Baseline,
 #endif
-      kLanes,
+        kLanes,
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-      true,
+        true,
 #else
-      false,
+        false,
 #endif
-      to_strips,        transpose_to_strips,    from_strips, gemm,      squared_outer,      add_outer, gram_squared, outer,
-      column_sums,      softmax_rows,           penalty_value, penalty_gradient, penalty_value_gradient,
-      sgd_step,         adam_step,              multiply_add_probe, triad_probe};
+        to_strips, transpose_to_strips, from_strips, gemm, squared_outer, add_outer, gram_squared, outer,
+        column_sums, softmax_rows, penalty_value, penalty_gradient, penalty_value_gradient, sgd_step,
+        adam_step, multiply_add_probe, triad_probe
+  };
   return kTable;
 }
 

@@ -5,8 +5,8 @@
 
 namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
-// rows * strips accumulators, `strips` vectors of one operand and one broadcast must fit the register file, and
-// accumulators must cover latency * ports (4 * 2 on current cores). docs/performance.md has the sweep.
+// rows * strips accumulators, `strips` vectors of one operand and one broadcast must fit the register file,
+// and accumulators must cover latency * ports (4 * 2 on current cores). docs/performance.md has the sweep.
 #if defined(__AVX512F__) || defined(__aarch64__)
 inline constexpr int kTileRows = 8;
 inline constexpr int kTileStrips = 3;  // 24 of 32 registers
@@ -19,10 +19,11 @@ inline constexpr int kTileStrips = 2;  // 8 of 16; multiplies need a temporary e
 #endif
 static_assert(kRowTile % kTileRows == 0);
 
-// Depth of a product taken at a time: a column block of the vector operand, depth x kTileStrips vectors, stays in the
-// first-level cache while all rows pass by. Pieces are even, because each costs the loads and stores of its tiles' sums.
+// Depth of a product taken at a time: a column block of the vector operand, depth x kTileStrips vectors,
+// stays in the first-level cache while all rows pass by. Pieces are even, because each costs the loads and
+// stores of its tiles' sums.
 inline constexpr std::size_t kGemmDepth = 224;
-inline constexpr std::size_t kOuterDepth = 192;  // the broadcast side takes a cache line per row here
+inline constexpr std::size_t kOuterDepth = 256;  // the broadcast side takes a cache line per row here
 /// Depth of the rows' side of a gemm that stays in the second-level cache.
 inline constexpr std::size_t kGemmDepthL2 = 6 * kGemmDepth;
 
@@ -30,18 +31,22 @@ inline constexpr std::size_t kGemmDepthL2 = 6 * kGemmDepth;
 struct EvenParts {
   std::size_t parts, small, larger;  // `larger` parts of small + 1, the rest of small
   EvenParts(std::size_t total, std::size_t most)
-      : parts((total + most - 1) / most), small(parts ? total / parts : 0), larger(parts ? total % parts : 0) {}
+      : parts((total + most - 1) / most),
+        small(parts ? total / parts : 0),
+        larger(parts ? total % parts : 0) {}
   std::size_t size(std::size_t part) const { return small + (part < larger ? 1 : 0); }
   std::size_t begin(std::size_t part) const { return part * small + (part < larger ? part : larger); }
 };
 
-FISHERDIAG_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+FISHERDIAG_INLINE std::size_t smaller(std::size_t a, std::size_t b) {
+  return a < b ? a : b;
+}
 
-/// Asks for part `part` of `parts` of a piece of the vector operand, so that it is in the second-level cache when its turn comes:
-/// it may come from memory, and the first tile would otherwise wait for each line.
+/// Asks for part `part` of `parts` of a piece of the vector operand, so that it is in the second-level cache
+/// when its turn comes: it may come from memory, and the first tile would otherwise wait for each line.
 template <int Cols>
-FISHERDIAG_INLINE void prefetch_piece(const float* piece, std::size_t stride, std::size_t depth, std::size_t part,
-                                      std::size_t parts) {
+FISHERDIAG_INLINE void prefetch_piece(const float* piece, std::size_t stride, std::size_t depth,
+                                      std::size_t part, std::size_t parts) {
   const std::size_t begin = depth * part / parts, end = depth * (part + 1) / parts;
   for (int c = 0; c < Cols; ++c)
     for (std::size_t k = begin * kLanes; k < end * kLanes; k += 64 / sizeof(float))
