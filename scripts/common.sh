@@ -25,12 +25,13 @@ find_python() {
 # Prints the leading comment of the calling script: its help.
 print_help() { sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$0"; }
 
-# Configures and builds a preset: build_preset NAME LOG
+# Configures a preset and builds the targets named, or everything: build_preset NAME LOG [TARGET...]
 build_preset() {
   local preset="$1" log="$2"
+  shift 2
   mkdir -p "$(dirname "$log")"
   say "configuring and building preset $preset (log: ${log#"$root"/})"
-  if ! { cmake --preset "$preset" && cmake --build --preset "$preset" --parallel "$(nproc)"; } > "$log" 2>&1; then
+  if ! { cmake --preset "$preset" && cmake --build --preset "$preset" --parallel "$(nproc)" ${@:+--target "$@"}; } > "$log" 2>&1; then
     tail -n 30 "$log" >&2
     fail "the $preset build failed; its last lines are above, all of it is in ${log#"$root"/}"
   fi

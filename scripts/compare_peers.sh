@@ -91,7 +91,7 @@ write_report() {
 
 if [ -z "$build" ]; then
   scripts/setup.sh
-  build_preset release "$root/build/release-build.log"
+  build_preset release "$root/build/release-build.log" fisherdiag_cli fisherdiag-bench
   build="$root/build/release"
 fi
 for binary in src/cli/fisherdiag bench/fisherdiag-bench; do

@@ -173,7 +173,7 @@ write_about() {
 
 scripts/setup.sh
 python="$(find_python)" || fail "no Python with matplotlib and Jinja2; install python3-matplotlib and python3-jinja2"
-build_preset release "$root/build/release-build.log"
+build_preset release "$root/build/release-build.log" fisherdiag_cli fisherdiag-bench
 [ -x "$tool" ] || fail "the build left no $tool"
 [ -x "$bench" ] || fail "the build left no $bench"
 
