@@ -35,6 +35,7 @@ struct TrainVerbOptions {
   std::string optimizer = "adam";
   std::optional<double> learning_rate;
   double momentum = 0;
+  std::string schedule = "linear";
   std::uint64_t seed = 1;
   std::string output;
 };
@@ -68,6 +69,7 @@ TrainResult run_training(const TrainVerbOptions& options, Network& network, Data
   request.epochs = options.epochs;
   request.batch_size = options.batch_size;
   request.seed = options.seed;
+  request.schedule = options.schedule == "linear" ? RateSchedule::Linear : RateSchedule::Constant;
   Progress progress("training", "steps", options.common.quiet);
   request.progress = [&](const TrainProgress& state) {
     return progress.update(state.iteration, state.iterations, "loss " + number(state.loss));
@@ -81,6 +83,7 @@ std::map<std::string, std::string> metadata(const TrainVerbOptions& options) {
           {"batch_size", std::to_string(options.batch_size)},
           {"optimizer", options.optimizer},
           {"learning_rate", Json(optimizer_options(options).learning_rate).dump()},
+          {"schedule", options.schedule},
           {"likelihood", options.likelihood},
           {"seed", std::to_string(options.seed)},
           {"version", std::string(version())}};
@@ -99,6 +102,7 @@ Json to_json(const TrainVerbOptions& options, const Network& network, const Trai
   json["batch_size"] = options.batch_size;
   json["optimizer"] = options.optimizer;
   json["learning_rate"] = optimizer_options(options).learning_rate;
+  json["schedule"] = options.schedule;
   json["likelihood"] = options.likelihood;
   json["seed"] = options.seed;
   json["parameters"] = network.architecture().parameter_count();
@@ -198,6 +202,10 @@ Run add_train(CLI::App& verb) {
       ->capture_default_str();
   verb.add_option("--learning-rate", options->learning_rate, "Default: 0.001 for adam, 0.1 for sgd")
       ->type_name("R");
+  verb.add_option("--schedule", options->schedule, "Of the learning rate: linear (down to 0) or constant")
+      ->check(one_of({"linear", "constant"}))
+      ->type_name("HOW")
+      ->capture_default_str();
   verb.add_option("--momentum", options->momentum, "Of sgd")->type_name("M")->capture_default_str();
   verb.add_option("--seed", options->seed, "Of the first parameters and the order of samples")
       ->check(whole_number(0, kMostSeed))

@@ -67,6 +67,19 @@ EwcPenalty two_task_penalty(PenaltyForm form) {
 
 }  // namespace
 
+TEST_CASE("the rate scale multiplies the learning rate of later steps", "[train]") {
+  const Context context(1);
+  Optimizer optimizer({OptimizerKind::Sgd, 0.5}, 1);
+  std::vector<float> theta{1.f};
+  const std::vector<float> gradient{1.f};
+  optimizer.step(theta, gradient, context);
+  CHECK(theta[0] == 0.5f);
+  optimizer.set_rate_scale(0.5);
+  optimizer.step(theta, gradient, context);
+  CHECK(theta[0] == 0.25f);
+  CHECK_THROWS_AS(optimizer.set_rate_scale(-1), ArgumentError);
+}
+
 TEST_CASE("Sgd follows the textbook in double") {
   for (const double momentum : {0.0, 0.9}) {
     CAPTURE(momentum);

@@ -100,6 +100,11 @@ Optimizer::StepScale Optimizer::begin_step() {
   return {correction(options_.beta1), correction(options_.beta2)};
 }
 
+void Optimizer::set_rate_scale(double scale) {
+  require(scale >= 0 && std::isfinite(scale), "rate scale", "finite and >= 0", scale);
+  rate_scale_ = scale;
+}
+
 void Optimizer::step_range(float* theta, const float* gradient, std::size_t begin, std::size_t size,
                            const kernels::StepPenalty& penalty, const StepScale& scale,
                            const Context& context) {
@@ -107,7 +112,7 @@ void Optimizer::step_range(float* theta, const float* gradient, std::size_t begi
   if (part.anchor) part.anchor += begin;
   if (part.fisher) part.fisher += begin;
   const kernels::KernelTable& kernel = kernels::kernel_table(context.isa());
-  const auto rate = static_cast<float>(options_.learning_rate);
+  const auto rate = static_cast<float>(options_.learning_rate * rate_scale_);
   float* first = first_.empty() ? nullptr : first_.data() + begin;
   if (options_.kind == OptimizerKind::Sgd) {
     kernel.sgd_step(

@@ -36,6 +36,8 @@ class Optimizer {
 
   const OptimizerOptions& options() const { return options_; }
   std::size_t parameters() const { return parameters_; }
+  /// Steps from now on use learning_rate * scale; throws ArgumentError unless scale is finite and >= 0.
+  void set_rate_scale(double scale);
   /// Steps made so far.
   std::uint64_t steps() const { return steps_; }
 
@@ -62,6 +64,7 @@ class Optimizer {
 
   OptimizerOptions options_;
   std::size_t parameters_;
+  double rate_scale_ = 1;
   std::uint64_t steps_ = 0;
   AlignedBuffer<float> first_;   ///< velocity (Sgd) or first moment (Adam)
   AlignedBuffer<float> second_;  ///< Adam's second moment

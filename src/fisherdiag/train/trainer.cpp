@@ -128,6 +128,8 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
     const std::size_t rows = std::min(batch_size, source.size() - batch * batch_size);
     source.gather(batch * batch_size, rows, context);
     const double loss = batch_gradient.compute(network, source.inputs(rows), source.targets(rows), gradient);
+    if (options.schedule == RateSchedule::Linear)
+      optimizer.set_rate_scale(1 - static_cast<double>(iteration) / static_cast<double>(iterations));
     make_step(network, optimizer, gradient, options, context);
     epoch_nll += loss * static_cast<double>(rows);
     epoch_samples += rows;
@@ -136,6 +138,7 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
       throw InterruptedError("training was stopped after " + std::to_string(iteration + 1) + " of " +
                              std::to_string(iterations) + " iterations");
   }
+  optimizer.set_rate_scale(1);
   require_finite(network.parameters());
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.iterations = iterations;

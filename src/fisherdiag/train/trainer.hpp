@@ -20,11 +20,18 @@ struct TrainProgress {
   double loss = 0;             ///< mean nll of the last batch in nats, before its step, without the penalty
 };
 
+/// How the learning rate goes over the iterations of one call.
+enum class RateSchedule {
+  Constant,
+  Linear,  ///< from the full rate down to zero: a better minimum for the same work
+};
+
 struct TrainOptions {
   Likelihood likelihood = Likelihood::Categorical;
   std::size_t epochs = 10;     ///< used when iterations == 0
   std::size_t iterations = 0;  ///< optimiser steps; the data is gone through as often as that takes
   std::size_t batch_size = 128;
+  RateSchedule schedule = RateSchedule::Constant;
   std::uint64_t seed = 1;  ///< of the order of samples, drawn anew for each epoch
   /// Added to the loss; nullptr: none.
   const EwcPenalty* penalty = nullptr;
