@@ -68,7 +68,13 @@ def penalty(results):
     return f"A merged EWC penalty adds to a training step (batch 128, 1 thread) {' and '.join(dict.fromkeys(parts))}."
 
 
+# Repetitions further apart than this resolve no overhead of a few percent.
+_WIDE_SPREAD = 1.25
+
+
 def _overhead(series, plain):
+    if any(high > _WIDE_SPREAD * low for low, high in (series.spread(), plain.spread())):
+        return "an amount this run <b>could not resolve</b> (its repetitions differ by more than a quarter)"
     if series.spread()[0] <= plain.spread()[1]:
         return "<b>nothing measurable</b> beyond noise"
     return f"<b>{100 * (series.median() / plain.median() - 1):.1f}%</b>"
