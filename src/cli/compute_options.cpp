@@ -69,6 +69,13 @@ void add_compute_options(CLI::App& verb, ComputeOptions& options) {
       ->check(one_of({"float32", "bf16"}))
       ->type_name("TYPE")
       ->capture_default_str();
+  verb.add_option(
+          "--zeros", options.zeros,
+          "skip: leave products with zeros out where there are enough of them; multiply: do them all. "
+          "The result is the same")
+      ->check(one_of({"skip", "multiply"}))
+      ->type_name("HOW")
+      ->capture_default_str();
   verb.add_option("-o,--output", options.output,
                   "Write the diagonal here: a safetensors file, keys as the weights")
       ->type_name("FILE");
@@ -83,6 +90,7 @@ FisherOptions fisher_options(const ComputeOptions& options) {
   result.likelihood = options.model.parsed_likelihood();
   result.normalization = options.normalization == "sum" ? Normalization::Sum : Normalization::Mean;
   result.precision = options.precision == "bf16" ? Precision::Bf16 : Precision::Float32;
+  result.skip_zeros = options.zeros == "skip";
   result.max_samples = options.max_samples;
   if (!options.subset.empty()) result.subset = parse_subset(options.subset, options.until.has_value());
   result.until = options.until;

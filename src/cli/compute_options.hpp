@@ -18,6 +18,7 @@ struct ComputeOptions {
   EstimatorOptions estimator;
   std::string normalization = "mean";
   std::string precision = "float32";
+  std::string zeros = "skip";
   std::optional<std::size_t> max_samples;
   std::string subset;
   std::optional<double> until;

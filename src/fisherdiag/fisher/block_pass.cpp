@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "fisherdiag/base/float_mode.hpp"
+#include "fisherdiag/nn/skip_buffer.hpp"
 
 namespace fisherdiag {
 
@@ -75,7 +76,7 @@ double product_flops(const LinearLayer& layer, std::size_t rows) {
 /// What one thread needs for a chunk of rows.
 struct BlockPass::Worker {
   Worker(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood, Groups groups,
-         const kernels::KernelTable& kernels, PassTrack* own_track)
+         const kernels::KernelTable& kernels, PassTrack* own_track, bool skip_zeros)
       : track(own_track), seeds(estimator, likelihood, architecture.outputs(), kernels) {
     activations.emplace_back(kChunkRows, architecture.inputs(), kernels.lanes);
     for (const LinearLayer& layer : architecture.layers())
@@ -87,6 +88,7 @@ struct BlockPass::Worker {
       logits = AlignedBuffer<float>(groups.rows * architecture.outputs());
       seed_rows = AlignedBuffer<float>(groups.rows * architecture.outputs());
     }
+    if (skip_zeros) skip = SkipBuffer(architecture, kernels.lanes);
   }
 
   static std::size_t bytes(const Architecture& architecture, const Estimator& estimator,
@@ -97,18 +99,22 @@ struct BlockPass::Worker {
     total += 2 * StripBuffer::bytes(groups.rows * groups.columns, widest(architecture), lanes);
     const std::size_t outputs = architecture.outputs();
     if (outputs > lanes) total += 2 * aligned_bytes(groups.rows * outputs * sizeof(float));
-    return total + SeedBlock::bytes(estimator, likelihood, outputs, groups.rows);
+    return total + SeedBlock::bytes(estimator, likelihood, outputs, groups.rows) +
+           SkipBuffer::bytes(architecture, lanes);
   }
+
+  kernels::SkipScratch scratch() { return skip.scratch(); }
 
   PassTrack* track;                      // where time is recorded; nullptr: nowhere
   std::vector<StripBuffer> activations;  // [0] the inputs, [l + 1] what layer l puts out
   StripBuffer delta[2];                  // sensitivities, taken in turn
   SeedBlock seeds;
+  SkipBuffer skip;                         // empty: zeros are multiplied too
   AlignedBuffer<float> logits, seed_rows;  // row-major copies where a row spans several strips
 };
 
 BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelihood likelihood,
-                     std::size_t block_rows, const Context& context, PassProfile* profile)
+                     std::size_t block_rows, const Context& context, PassProfile* profile, bool skip_zeros)
     : architecture_(network.architecture()),
       context_(context),
       profile_(profile),
@@ -134,7 +140,7 @@ BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelih
   for (int w = 0; w < context.threads(); ++w)
     workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, groups,
                                                 packed_.kernels(),
-                                                track_of(profile_, static_cast<std::size_t>(w))));
+                                                track_of(profile_, static_cast<std::size_t>(w)), skip_zeros));
   make_tiles();
 }
 
@@ -228,7 +234,7 @@ void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const fl
           const PassTimer timer(workers_[worker]->track, PassPhase::Accumulate, l,
                                 product_flops(architecture_.layers()[l], count));
           partials_.add(packed_.kernels(), chain, l, outputs_[l].rows(slot, count),
-                        inputs_[l].rows(slot, count), row == begin);
+                        inputs_[l].rows(slot, count), row == begin, workers_[worker]->scratch());
         }
       }
     });
@@ -265,7 +271,7 @@ void BlockPass::rows_phase(Place place, std::size_t count, Worker& worker, Matri
     const bool square = !batched && l + 1 < layers;
     packed_.forward(l, activation(l, place.kept, 0, count, worker),
                     activation(l + 1, place.kept, 0, count, worker),
-                    square ? inputs_[l + 1].rows(place.kept, count) : kernels::Strips{});
+                    square ? inputs_[l + 1].rows(place.kept, count) : kernels::Strips{}, worker.scratch());
   }
   for (std::size_t offset = 0; offset < count; offset += group_rows_)
     seeds_and_backward(place, offset, std::min(group_rows_, count - offset), worker, targets, samples);
@@ -389,7 +395,8 @@ void BlockPass::back_propagate(std::size_t first, std::size_t offset, std::size_
     const kernels::Strips below =
         batched ? kept
                 : worker.delta[turn].shaped(group_rows * groups, architecture_.layers()[l - 1].outputs);
-    packed_.backward(l, delta, factor, below, batched ? kernels::Strips{} : kept, overwrite);
+    packed_.backward(l, delta, factor, below, batched ? kernels::Strips{} : kept, overwrite,
+                     worker.scratch());
     delta = below;
   }
 }
@@ -416,7 +423,7 @@ void BlockPass::tile_phase(const Tile& tile, std::size_t rows, std::size_t worke
       k.gram_squared(left, right, tile.range, mean * mean, fisher, inputs);
       if (tile.range.strip_begin == 0) add_bias(tile, left, mean * mean);
     } else {
-      k.squared_outer(left, right, tile.range, fisher, inputs);
+      k.squared_outer_skip(left, right, tile.range, fisher, inputs, workers_[worker]->scratch());
       if (tile.range.strip_begin == 0) add_bias(tile, left, 0);
     }
   }

@@ -26,9 +26,9 @@ namespace fisherdiag {
 class BlockPass : public FisherPass {
  public:
   /// `block_rows` must be a multiple of chain_rows(). `profile`, if given, must have context.threads() tracks
-  /// or more and outlive the pass.
+  /// or more and outlive the pass. `skip_zeros`: FisherOptions::skip_zeros.
   BlockPass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,
-            const Context& context, PassProfile* profile = nullptr);
+            const Context& context, PassProfile* profile = nullptr, bool skip_zeros = true);
   ~BlockPass() override;
 
   /// Samples summed in one float chain: kChain, or for batched the batch.

@@ -39,8 +39,10 @@ std::size_t ChainPartials::bytes(const Architecture& architecture, std::size_t c
 }
 
 void ChainPartials::add(const kernels::KernelTable& kernels, std::size_t chain, std::size_t l,
-                        const kernels::ConstStrips& q, const kernels::ConstStrips& a2, bool first) {
-  kernels.add_outer(q, a2, first, weights_.data() + chain * weight_floats_ + weight_offsets_[l], strides_[l]);
+                        const kernels::ConstStrips& q, const kernels::ConstStrips& a2, bool first,
+                        const kernels::SkipScratch& scratch) {
+  kernels.add_outer_skip(q, a2, first, weights_.data() + chain * weight_floats_ + weight_offsets_[l],
+                         strides_[l], scratch);
   double* bias = biases_.data() + chain * bias_values_ + bias_offsets_[l];
   if (first) std::fill_n(bias, q.cols, 0.0);
   kernels.column_sums(q, false, bias);

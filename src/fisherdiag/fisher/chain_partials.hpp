@@ -22,7 +22,8 @@ class ChainPartials {
 
   /// Adds q [n, outputs] and a2 [n, inputs] of layer `l` to a chain's partial; `first`: it starts with these.
   void add(const kernels::KernelTable& kernels, std::size_t chain, std::size_t l,
-           const kernels::ConstStrips& q, const kernels::ConstStrips& a2, bool first);
+           const kernels::ConstStrips& q, const kernels::ConstStrips& a2, bool first,
+           const kernels::SkipScratch& scratch);
 
   /// F is cut into this many slices.
   std::size_t slices() const { return slices_.size(); }

@@ -21,6 +21,9 @@ struct FisherOptions {
   Likelihood likelihood = Likelihood::Categorical;
   Normalization normalization = Normalization::Mean;
   Precision precision = Precision::Float32;
+  /// Leaves products with zeros (inactive units, blank pixels) out where enough of them are met; the result
+  /// is the same. Float32 only.
+  bool skip_zeros = true;
   std::optional<std::size_t>
       max_samples;  ///< the same as a uniform subset of this many; not with another subset
   Subset subset;    ///< drawn by estimator.seed (docs/sampling.md)

@@ -10,7 +10,7 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
   check_precision(options.precision, options.estimator.kind, context.isa());
   if (options.precision == Precision::Float32)
     return std::make_unique<BlockPass>(network, options.estimator, options.likelihood, block_rows, context,
-                                       options.profile);
+                                       options.profile, options.skip_zeros);
   const kernels::Bf16Unit unit = kernels::available_bf16_units(context.isa()).back();
   return std::make_unique<Bf16Pass>(network, options.estimator, options.likelihood, block_rows, context,
                                     kernels::bf16_kernels(unit), options.profile);

@@ -9,6 +9,7 @@
 #include "fisherdiag/fisher/block_reader.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 #include "fisherdiag/nn/packed_network.hpp"
+#include "fisherdiag/nn/skip_buffer.hpp"
 
 namespace fisherdiag {
 
@@ -31,6 +32,7 @@ struct Worker {
   Worker(const Architecture& architecture, const ScoreOptions& options, const kernels::KernelTable& kernels,
          PassTrack* own_track)
       : seeds(scored(options.estimator), options.likelihood, architecture.outputs(), kernels),
+        skip(architecture, kernels.lanes),
         logits(kChunkRows * architecture.outputs()),
         squares(kChunkRows * architecture.outputs()),
         track(own_track) {
@@ -41,6 +43,7 @@ struct Worker {
 
   std::vector<StripBuffer> activations;  // [0] the inputs, [l + 1] what layer l puts out
   SeedBlock seeds;
+  SkipBuffer skip;
   AlignedBuffer<float> logits, squares;  // row-major [rows, C]
   PassTrack* track;
 };
@@ -116,7 +119,8 @@ class Scorer {
       const LinearLayer& layer = architecture_.layers()[l];
       const PassTimer timer(worker.track, PassPhase::Forward, l,
                             2.0 * static_cast<double>(layer.inputs * layer.outputs * count));
-      packed_.forward(l, worker.activations[l].rows(0, count), worker.activations[l + 1].rows(0, count), {});
+      packed_.forward(l, worker.activations[l].rows(0, count), worker.activations[l + 1].rows(0, count), {},
+                      worker.skip.scratch());
     }
   }
 

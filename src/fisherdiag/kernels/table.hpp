@@ -9,6 +9,7 @@
 #include "fisherdiag/kernels/outer.hpp"
 #include "fisherdiag/kernels/penalty.hpp"
 #include "fisherdiag/kernels/probe.hpp"
+#include "fisherdiag/kernels/skip.hpp"
 #include "fisherdiag/kernels/softmax.hpp"
 #include "fisherdiag/kernels/strips.hpp"
 
@@ -30,6 +31,10 @@ struct KernelTable {
   AddOuter* add_outer;
   GramSquared* gram_squared;
   Outer* outer;
+  GemmSkip* gemm_skip;
+  SquaredOuterSkip* squared_outer_skip;
+  AddOuterSkip* add_outer_skip;
+  OuterSkip* outer_skip;
   ColumnSums* column_sums;
   SoftmaxRows* softmax_rows;
   PenaltyValue* penalty_value;

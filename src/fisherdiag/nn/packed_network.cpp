@@ -91,7 +91,7 @@ void PackedNetwork::pack(const Network& network, const Context& context) {
 }
 
 void PackedNetwork::forward(std::size_t l, const kernels::ConstStrips& input, const kernels::Strips& output,
-                            const kernels::Strips& squared) const {
+                            const kernels::Strips& squared, const kernels::SkipScratch& scratch) const {
   kernels::GemmArguments product;
   product.a = input;
   product.b = layers_[l].forward.view();
@@ -99,12 +99,13 @@ void PackedNetwork::forward(std::size_t l, const kernels::ConstStrips& input, co
   product.bias = layers_[l].bias.data();
   product.nonlinearity = layers_[l].nonlinearity;
   product.squared = squared;
-  kernels_->gemm(product);
+  kernels_->gemm_skip(product, scratch);
 }
 
 void PackedNetwork::backward(std::size_t l, const kernels::ConstStrips& delta,
                              const kernels::ConstStrips& activation, const kernels::Strips& below,
-                             const kernels::Strips& squared, bool squared_overwrite) const {
+                             const kernels::Strips& squared, bool squared_overwrite,
+                             const kernels::SkipScratch& scratch) const {
   kernels::GemmArguments product;
   product.a = delta;
   product.b = layers_[l].backward.view();
@@ -113,7 +114,7 @@ void PackedNetwork::backward(std::size_t l, const kernels::ConstStrips& delta,
   product.factor = activation;
   product.squared = squared;
   product.squared_overwrite = squared_overwrite;
-  kernels_->gemm(product);
+  kernels_->gemm_skip(product, scratch);
 }
 
 }  // namespace fisherdiag

@@ -24,14 +24,16 @@ class PackedNetwork {
 
   /// Layer `layer`: output = f(input W^T + b) for the rows of `input`; also output^2 if `squared` has data.
   /// The last layer's nonlinearity belongs to the likelihood and is Identity in every architecture.
+  /// With `scratch` zeros of the input are left out where that pays; the values are the same.
   void forward(std::size_t layer, const kernels::ConstStrips& input, const kernels::Strips& output,
-               const kernels::Strips& squared) const;
+               const kernels::Strips& squared, const kernels::SkipScratch& scratch = {}) const;
 
   /// Sensitivities of layer `layer` (> 0) taken to those of the layer below: below = (delta W) * f'(output
   /// below). delta holds groups of activation.rows rows (one group per seed); see GemmArguments for
   /// `squared`.
   void backward(std::size_t layer, const kernels::ConstStrips& delta, const kernels::ConstStrips& activation,
-                const kernels::Strips& below, const kernels::Strips& squared, bool squared_overwrite) const;
+                const kernels::Strips& below, const kernels::Strips& squared, bool squared_overwrite,
+                const kernels::SkipScratch& scratch = {}) const;
 
   const kernels::KernelTable& kernels() const { return *kernels_; }
 

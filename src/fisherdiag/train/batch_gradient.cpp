@@ -9,13 +9,22 @@
 #include "fisherdiag/base/float_mode.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 #include "fisherdiag/nn/packed_network.hpp"
+#include "fisherdiag/nn/skip_buffer.hpp"
 
 namespace fisherdiag {
 
 namespace {
 
-/// Samples per task of the row phase. A batch is small, so tasks are too.
-constexpr std::size_t kTaskRows = 32;
+/// Samples whose losses are added up at a time, whatever the number of threads.
+constexpr std::size_t kLossRows = 32;
+/// Samples per task of the row phase at most: enough that a packed piece of the weights is used often.
+constexpr std::size_t kMostTaskRows = 128;
+
+/// Samples per task: a batch is small, so every thread gets an equal part of it.
+std::size_t task_rows(std::size_t batch, int threads) {
+  const std::size_t part = batch / static_cast<std::size_t>(threads) / kLossRows * kLossRows;
+  return std::clamp(part, kLossRows, kMostTaskRows);
+}
 
 struct Tile {
   std::size_t layer;
@@ -24,7 +33,7 @@ struct Tile {
 
 /// Rectangles of every layer's weight gradient, enough of them for every thread.
 std::vector<Tile> make_tiles(const Architecture& architecture, std::size_t lanes) {
-  constexpr std::size_t kRows = 64, kColumns = 192;
+  constexpr std::size_t kRows = 64, kColumns = 1152;
   std::vector<Tile> tiles;
   const std::size_t strip_step = kColumns / lanes;
   for (std::size_t l = 0; l < architecture.layers().size(); ++l) {
@@ -48,25 +57,29 @@ struct BatchGradient::State {
         packed(architecture_, context_),
         kernels(packed.kernels()),
         tiles(make_tiles(architecture_, kernels.lanes)),
-        losses((max_batch + kTaskRows - 1) / kTaskRows),
+        rows_per_task(task_rows(max_batch, context_.threads())),
+        losses((max_batch + kLossRows - 1) / kLossRows),
         samples(max_batch) {
     activations.emplace_back(max_batch, architecture.inputs(), kernels.lanes);
     for (const LinearLayer& layer : architecture.layers()) {
       activations.emplace_back(max_batch, layer.outputs, kernels.lanes);
       deltas.emplace_back(max_batch, layer.outputs, kernels.lanes);
     }
+    for (int worker = 0; worker < context.threads(); ++worker) skip.emplace_back(architecture, kernels.lanes);
     logits = AlignedBuffer<float>(max_batch * architecture.outputs());
     residuals = AlignedBuffer<float>(max_batch * architecture.outputs());
     std::iota(samples.begin(), samples.end(), std::uint64_t{0});
   }
 
-  void forward(MatrixView<const float> inputs, std::size_t first, std::size_t count) {
+  void forward(MatrixView<const float> inputs, std::size_t first, std::size_t count, std::size_t worker) {
     kernels.to_strips(inputs.row(first), inputs.stride, activations[0].rows(first, count), {});
     for (std::size_t l = 0; l < deltas.size(); ++l)
-      packed.forward(l, activations[l].rows(first, count), activations[l + 1].rows(first, count), {});
+      packed.forward(l, activations[l].rows(first, count), activations[l + 1].rows(first, count), {},
+                     skip[worker].scratch());
   }
 
-  double backward(MatrixView<const float> targets, std::size_t first, std::size_t count) {
+  /// The residuals of rows [first, first + count) and their loss.
+  double residuals_of(MatrixView<const float> targets, std::size_t first, std::size_t count) {
     const std::size_t outputs = architecture.outputs();
     const MatrixView<float> z{logits.data() + first * outputs, count, outputs};
     const MatrixView<float> residual{residuals.data() + first * outputs, count, outputs};
@@ -75,22 +88,38 @@ struct BatchGradient::State {
         nll_and_residuals(likelihood, z, {targets.row(first), count, targets.cols, targets.stride},
                           std::span(samples).subspan(first, count), kernels, residual);
     kernels.to_strips(residual.data, outputs, deltas.back().rows(first, count), {});
+    return loss;
+  }
+
+  void backward(MatrixView<const float> targets, std::size_t first, std::size_t count, std::size_t worker) {
+    for (std::size_t row = first; row < first + count; row += kLossRows)
+      losses[row / kLossRows] = residuals_of(targets, row, std::min(kLossRows, first + count - row));
     for (std::size_t l = deltas.size() - 1; l > 0; --l)
       packed.backward(l, deltas[l].rows(first, count), activations[l].rows(first, padded(count)),
-                      deltas[l - 1].rows(first, count), {}, false);
-    return loss;
+                      deltas[l - 1].rows(first, count), {}, false, skip[worker].scratch());
+  }
+
+  /// body(first row, rows, worker) for every task of a batch.
+  template <class Body>
+  void for_tasks(std::size_t batch, const Body& body) {
+    const std::size_t tasks = (batch + rows_per_task - 1) / rows_per_task;
+    context.parallel_for(tasks, [&](std::size_t task, std::size_t worker) {
+      const FlushDenormals flush;
+      const std::size_t first = task * rows_per_task;
+      body(first, std::min(rows_per_task, batch - first), worker);
+    });
   }
 
   static std::size_t padded(std::size_t rows) {
     return (rows + kernels::kRowTile - 1) / kernels::kRowTile * kernels::kRowTile;
   }
 
-  void weight_gradient(const Tile& tile, std::size_t batch, std::span<float> gradient) {
+  void weight_gradient(const Tile& tile, std::size_t batch, std::span<float> gradient, std::size_t worker) {
     const auto scale = static_cast<float>(1.0 / static_cast<double>(batch));
     const kernels::ConstStrips left = deltas[tile.layer].rows(0, batch);
-    kernels.outer(left, activations[tile.layer].rows(0, batch), tile.range, scale,
-                  gradient.data() + architecture.weight_offset(tile.layer),
-                  architecture.layers()[tile.layer].inputs);
+    kernels.outer_skip(left, activations[tile.layer].rows(0, batch), tile.range, scale,
+                       gradient.data() + architecture.weight_offset(tile.layer),
+                       architecture.layers()[tile.layer].inputs, skip[worker].scratch());
     if (tile.range.strip_begin != 0) return;
     const std::size_t begin = tile.range.row_begin, count = tile.range.row_end - begin;
     std::vector<double> sums(count);
@@ -109,6 +138,8 @@ struct BatchGradient::State {
   std::vector<StripBuffer> activations;  // [0] the inputs, [l + 1] what layer l puts out
   std::vector<StripBuffer> deltas;       // d nll / d (layer l's output before its nonlinearity)
   AlignedBuffer<float> logits, residuals;
+  std::size_t rows_per_task;
+  std::vector<SkipBuffer> skip;  // a thread each
   std::vector<double> losses;
   std::vector<std::uint64_t> samples;
 };
@@ -123,20 +154,17 @@ double BatchGradient::compute(const Network& network, MatrixView<const float> in
                               MatrixView<const float> targets, std::span<float> gradient) {
   State& s = *state_;
   s.packed.pack(network, s.context);
-  const std::size_t tasks = (inputs.rows + kTaskRows - 1) / kTaskRows;
-  s.context.parallel_for(tasks, [&](std::size_t task, std::size_t) {
-    const FlushDenormals flush;
-    const std::size_t first = task * kTaskRows, count = std::min(kTaskRows, inputs.rows - first);
-    s.forward(inputs, first, count);
-    s.losses[task] = s.backward(targets, first, count);
+  s.for_tasks(inputs.rows, [&](std::size_t first, std::size_t count, std::size_t worker) {
+    s.forward(inputs, first, count, worker);
+    s.backward(targets, first, count, worker);
   });
-  s.context.parallel_for(s.tiles.size(), [&](std::size_t tile, std::size_t) {
+  s.context.parallel_for(s.tiles.size(), [&](std::size_t tile, std::size_t worker) {
     const FlushDenormals flush;
-    s.weight_gradient(s.tiles[tile], inputs.rows, gradient);
+    s.weight_gradient(s.tiles[tile], inputs.rows, gradient, worker);
   });
+  const auto losses = static_cast<std::ptrdiff_t>((inputs.rows + kLossRows - 1) / kLossRows);
   const double loss =
-      std::accumulate(s.losses.begin(), s.losses.begin() + static_cast<std::ptrdiff_t>(tasks), 0.0) /
-      static_cast<double>(inputs.rows);
+      std::accumulate(s.losses.begin(), s.losses.begin() + losses, 0.0) / static_cast<double>(inputs.rows);
   if (!std::isfinite(loss)) throw DataError("the training loss is not finite; lower the learning rate");
   return loss;
 }
@@ -145,11 +173,8 @@ void BatchGradient::forward(const Network& network, MatrixView<const float> inpu
                             MatrixView<float> outputs) {
   State& s = *state_;
   s.packed.pack(network, s.context);
-  const std::size_t tasks = (inputs.rows + kTaskRows - 1) / kTaskRows;
-  s.context.parallel_for(tasks, [&](std::size_t task, std::size_t) {
-    const FlushDenormals flush;
-    const std::size_t first = task * kTaskRows, count = std::min(kTaskRows, inputs.rows - first);
-    s.forward(inputs, first, count);
+  s.for_tasks(inputs.rows, [&](std::size_t first, std::size_t count, std::size_t worker) {
+    s.forward(inputs, first, count, worker);
     s.kernels.from_strips(s.activations.back().rows(first, count), outputs.row(first), outputs.stride);
   });
 }

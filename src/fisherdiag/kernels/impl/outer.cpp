@@ -1,4 +1,5 @@
 // Contracts: kernels/outer.hpp.
+#include "fisherdiag/kernels/impl/outer_finish.hpp"
 #include "fisherdiag/kernels/impl/tiles.hpp"
 
 namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
@@ -58,27 +59,12 @@ FISHERDIAG_INLINE void add_products(const float* left, const float* right, std::
     for (int c = 0; c < Cols; ++c) store_aligned(chains + (r * Cols + c) * kLanes, acc[r][c]);
 }
 
-struct AddToDouble {
-  using Target = double;
-  void operator()(const float* sum, double* target, std::size_t n) const {
-    for (std::size_t i = 0; i < n; ++i) target[i] += static_cast<double>(sum[i]);
-  }
-};
-
 struct AddSquareToDouble {
   using Target = double;
   double scale;
   void operator()(const float* sum, double* target, std::size_t n) const {
     for (std::size_t i = 0; i < n; ++i)
       target[i] += scale * (static_cast<double>(sum[i]) * static_cast<double>(sum[i]));
-  }
-};
-
-struct StoreScaled {
-  using Target = float;
-  float scale;
-  void operator()(const float* sum, float* target, std::size_t n) const {
-    for (std::size_t i = 0; i < n; ++i) target[i] = scale * sum[i];
   }
 };
 

@@ -11,6 +11,10 @@ SquaredOuter squared_outer;
 AddOuter add_outer;
 GramSquared gram_squared;
 Outer outer;
+GemmSkip gemm_skip;
+SquaredOuterSkip squared_outer_skip;
+AddOuterSkip add_outer_skip;
+OuterSkip outer_skip;
 ColumnSums column_sums;
 SoftmaxRows softmax_rows;
 PenaltyValue penalty_value;
@@ -38,8 +42,8 @@ const KernelTable& table() {
         false,
 #endif
         to_strips, transpose_to_strips, from_strips, gemm, squared_outer, add_outer, gram_squared, outer,
-        column_sums, softmax_rows, penalty_value, penalty_gradient, penalty_value_gradient, sgd_step,
-        adam_step, multiply_add_probe, triad_probe
+        gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, column_sums, softmax_rows, penalty_value,
+        penalty_gradient, penalty_value_gradient, sgd_step, adam_step, multiply_add_probe, triad_probe
   };
   return kTable;
 }
