@@ -11,6 +11,7 @@
 #include "fisherdiag/fisher/block_reader.hpp"
 #include "fisherdiag/fisher/memory.hpp"
 #include "fisherdiag/fisher/pass.hpp"
+#include "fisherdiag/fisher/request.hpp"
 #include "fisherdiag/fisher/sample_scores.hpp"
 #include "fisherdiag/fisher/sampling.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
@@ -27,33 +28,11 @@ double seconds_since(Clock::time_point start) {
 
 void check_request(const Network& network, const Dataset& data, const FisherOptions& options,
                    const Context& context) {
-  const Architecture& architecture = network.architecture();
-  check_estimator(options.estimator, options.likelihood, architecture.outputs());
+  require_fitting_data(network, data, options.estimator, options.likelihood);
   check_precision(options.precision, options.estimator.kind, context.isa());
-  if (data.size() == 0) throw DataError(data.name() + ": no samples");
   if (options.profile && options.profile->threads() < static_cast<std::size_t>(context.threads()))
     throw ArgumentError("the profile has " + std::to_string(options.profile->threads()) + " tracks for " +
                         std::to_string(context.threads()) + " threads");
-  if (data.features() != architecture.inputs())
-    throw ArgumentError(data.name() + " has " + std::to_string(data.features()) +
-                        " features per sample but the model takes " + std::to_string(architecture.inputs()));
-  if (!needs_targets(options.estimator.kind)) return;
-  const bool categorical = options.likelihood == Likelihood::Categorical;
-  const std::size_t width = categorical ? 1 : architecture.outputs();
-  if (data.target_kind() == TargetKind::None || data.target_width() != width ||
-      (categorical && data.target_kind() != TargetKind::Labels))
-    throw ArgumentError("the " + std::string(estimator_name(options.estimator.kind)) + " estimator with " +
-                        std::string(likelihood_name(options.likelihood)) + " likelihood needs " +
-                        (categorical ? "one class label" : std::to_string(width) + " target values") +
-                        " per sample, which " + data.name() + " does not give");
-}
-
-/// A weight that is not finite may hide behind an inactive unit, so the outputs alone do not tell.
-void require_finite_weights(const Network& network) {
-  for (const ParameterTensor& tensor : network.architecture().parameters())
-    for (std::size_t i = 0; i < tensor.size; ++i)
-      if (!std::isfinite(network.parameters()[tensor.offset + i]))
-        throw DataError("element " + std::to_string(i) + " of parameter '" + tensor.name + "' is not finite");
 }
 
 /// sum * norm in float; a value that does not fit is an error naming its parameter.
