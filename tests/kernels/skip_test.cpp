@@ -142,15 +142,15 @@ TEST_CASE("zeros that meet an infinity are left out", "[kernels]") {
   for (Isa isa : available_isas()) {
     const KernelTable& k = kernel_table(isa);
     const std::size_t wide = 16 * k.lanes;
-    StripMatrix left(8, 8, k), right(8, wide, k);
+    StripMatrix left(8, k.lanes, k), right(8, wide, k);
     fill_sparse(left, 0.0, 1);
     right.fill_random(2);
     for (std::size_t i = 0; i < wide; ++i) right(3, i) = std::numeric_limits<float>::infinity();
-    std::vector<double> fisher(8 * wide, 0.0);
+    std::vector<double> fisher(k.lanes * wide, 0.0);
     Scratch scratch;
-    k.squared_outer_skip(left.view(), right.view(), {0, 8, 0, 16}, fisher.data(), wide, scratch.view());
+    k.squared_outer_skip(left.view(), right.view(), {0, k.lanes, 0, 16}, fisher.data(), wide, scratch.view());
     CHECK(std::ranges::all_of(fisher, [](double f) { return f == 0; }));
-    k.squared_outer_skip(left.view(), right.view(), {0, 8, 0, 16}, fisher.data(), wide, {});
+    k.squared_outer_skip(left.view(), right.view(), {0, k.lanes, 0, 16}, fisher.data(), wide, {});
     CHECK(std::isnan(fisher[0]));
   }
 }

@@ -42,21 +42,15 @@ void tile(const GemmArguments& g, Place p, std::size_t begin, std::size_t end) {
 }
 
 /// One column block of c over depth [begin, end): each piece of b stays in the first-level cache for all
-/// rows. `following` is where the next column block starts in b, or nullptr.
+/// rows.
 template <Nonlinearity F, int Cols>
-void column_block(const GemmArguments& g, std::size_t strip, std::size_t begin, std::size_t end,
-                  const float* following) {
+void column_block(const GemmArguments& g, std::size_t strip, std::size_t begin, std::size_t end) {
   const std::size_t tiles = (g.a.rows + kTileRows - 1) / kTileRows;
   const EvenParts pieces((end - begin + kLanes - 1) / kLanes, kGemmDepth / kLanes);  // in whole strips of a
   for (std::size_t piece = 0; piece < pieces.parts; ++piece) {
     const std::size_t from = begin + pieces.begin(piece) * kLanes;
     const std::size_t to = smaller(from + pieces.size(piece) * kLanes, end);
-    const bool last = piece + 1 == pieces.parts;
-    const float* next = last ? following : g.b.data + strip * g.b.stride + to * kLanes;
-    const std::size_t next_depth =
-        smaller(pieces.size(last ? 0 : piece + 1) * kLanes, last ? end - begin : end - to);
     for (std::size_t t = 0; t < tiles; ++t) {
-      if (next) prefetch_piece<Cols>(next, g.b.stride, next_depth, t, tiles);
       tile<F, Cols>(g, {t * kTileRows, strip}, from, to);
     }
   }
@@ -70,11 +64,8 @@ void run(const GemmArguments& g) {
     std::size_t strip = g.first_strip;
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t width = parts.size(part);
-      const float* following =
-          part + 1 < parts.parts ? g.b.data + (strip + width) * g.b.stride + begin * kLanes : nullptr;
       with_constant<kTileStrips>(width, [&](auto cols) {
-        column_block<F, decltype(cols)::value>(g, strip, begin, smaller(begin + kGemmDepthL2, g.b.rows),
-                                               following);
+        column_block<F, decltype(cols)::value>(g, strip, begin, smaller(begin + kGemmDepthL2, g.b.rows));
       });
       strip += width;
     }

@@ -23,7 +23,7 @@ static_assert(kRowTile % kTileRows == 0);
 // stays in the first-level cache while all rows pass by. Pieces are even, because each costs the loads and
 // stores of its tiles' sums.
 inline constexpr std::size_t kGemmDepth = 224;
-inline constexpr std::size_t kOuterDepth = 256;  // the broadcast side takes a cache line per row here
+inline constexpr std::size_t kOuterDepth = 512;  // the broadcast side takes a cache line per row here
 /// Depth of the rows' side of a gemm that stays in the second-level cache.
 inline constexpr std::size_t kGemmDepthL2 = 6 * kGemmDepth;
 
@@ -40,17 +40,6 @@ struct EvenParts {
 
 FISHERDIAG_INLINE std::size_t smaller(std::size_t a, std::size_t b) {
   return a < b ? a : b;
-}
-
-/// Asks for part `part` of `parts` of a piece of the vector operand, so that it is in the second-level cache
-/// when its turn comes: it may come from memory, and the first tile would otherwise wait for each line.
-template <int Cols>
-FISHERDIAG_INLINE void prefetch_piece(const float* piece, std::size_t stride, std::size_t depth,
-                                      std::size_t part, std::size_t parts) {
-  const std::size_t begin = depth * part / parts, end = depth * (part + 1) / parts;
-  for (int c = 0; c < Cols; ++c)
-    for (std::size_t k = begin * kLanes; k < end * kLanes; k += 64 / sizeof(float))
-      __builtin_prefetch(piece + c * stride + k, 0, 2);
 }
 
 template <int V>
