@@ -34,6 +34,7 @@ const std::vector<Verb>& verbs() {
       {"diff", "Compare two Fisher files in scale and direction", add_diff},
       {"info", "Tensors, metadata and quantiles of a safetensors file", add_info},
       {"train", "Train a network", add_train},
+      {"continual", "Learn one task after another, with and without EWC", add_continual},
       {"machine", "Threads, instruction sets, caches, measured peaks", add_machine}};
   return kVerbs;
 }

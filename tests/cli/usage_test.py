@@ -2,7 +2,7 @@
 
 import support
 
-VERBS = ["compute", "check", "penalty", "merge", "diff", "info", "train", "machine"]
+VERBS = ["compute", "check", "penalty", "merge", "diff", "info", "train", "continual", "machine"]
 
 
 class HelpTest(support.ToolTest):

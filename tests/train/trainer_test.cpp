@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fisherdiag/base/error.hpp"
+#include "fisherdiag/base/philox.hpp"
 #include "fisherdiag/train/metrics.hpp"
 #include "support/catch.hpp"
 #include "train/blobs.hpp"
@@ -225,4 +226,42 @@ TEST_CASE("training that diverges is an error") {
   TrainOptions options;
   options.iterations = 50;
   REQUIRE_THROWS_AS(train_blobs(options, sgd(1e30), 1), DataError);
+}
+
+TEST_CASE("three tasks: separate penalties and the merged one give the same loss and the same path") {
+  const std::size_t size = small_network().parameters().size();
+  EwcPenalty separate(PenaltyForm::Separate, 3.0), merged(PenaltyForm::Merged, 3.0);
+  for (std::uint64_t task = 0; task < 3; ++task) {
+    RandomStream random(task, random_stream::kTest, 2);
+    std::vector<float> anchor(size), fisher(size);
+    for (std::size_t i = 0; i < size; ++i) {
+      anchor[i] = static_cast<float>(random.next_uniform() - 0.5);
+      fisher[i] = static_cast<float>(random.next_uniform());
+    }
+    separate.add_task(anchor, fisher);
+    merged.add_task(anchor, fisher);
+  }
+  REQUIRE(separate.terms() == 3);
+  REQUIRE(merged.terms() == 1);
+  const Context context(1);
+  // Paths of growing length: they agree all along, not only where both have arrived.
+  for (const std::size_t iterations : {1, 3, 10, 40}) {
+    CAPTURE(iterations);
+    TrainOptions options;
+    options.iterations = iterations;
+    options.batch_size = 32;
+    options.penalty = &separate;
+    const Trained a = train_blobs(options, sgd(0.05), 1);
+    options.penalty = &merged;
+    const Trained b = train_blobs(options, sgd(0.05), 1);
+    // A gradient (terms up to 3 * 3 * 1, 6 roundings) differs by 54 u; the loss is nearly quadratic with
+    // curvature 0 to 9 and 1 - 0.05 * 9 > 0, so a step's difference of 0.05 * 54 u + u does not grow.
+    const double u = 0x1p-24, each = static_cast<double>(iterations) * (0.05 * 54 + 1) * u;
+    REQUIRE(distance(a.network.parameters(), b.network.parameters()) <=
+            2 * each * std::sqrt(static_cast<double>(size)));
+    REQUIRE(distance(a.network.parameters(), small_network().parameters()) > 0.01);
+    const double value = separate.value(a.network.parameters(), context);
+    REQUIRE_THAT(merged.value(a.network.parameters(), context), WithinRel(value, 300 * u));
+    REQUIRE_THAT(b.result.loss, WithinRel(a.result.loss, 100 * each));
+  }
 }

@@ -44,6 +44,10 @@ inline constexpr std::uint32_t kShuffle = 5;         // order of training sample
 inline constexpr std::uint32_t kSynthetic = 6;       // synthetic data; index = sample
 inline constexpr std::uint32_t kSyntheticClass = 7;  // class prototypes of synthetic data; index = class
 inline constexpr std::uint32_t kImportance = 8;      // samples drawn by importance; index = round
+inline constexpr std::uint32_t kClassOrder = 9;      // classes shared out among tasks; index = 0
+inline constexpr std::uint32_t kPixelOrder = 10;     // permutation of a task's features; index = task
+inline constexpr std::uint32_t kHoldOut = 11;        // samples kept from training; index = task
+inline constexpr std::uint32_t kTaskSeed = 12;       // seeds of a task's training and Fisher; index = task
 inline constexpr std::uint32_t kTest = 1000;
 }  // namespace random_stream
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "fisherdiag/base/error.hpp"
@@ -50,9 +51,10 @@ std::vector<Tile> make_tiles(const Architecture& architecture, std::size_t lanes
 
 struct BatchGradient::State {
   State(const Architecture& architecture_, Likelihood likelihood_, std::size_t max_batch,
-        const Context& context_)
+        const Context& context_, OutputHeads heads_)
       : architecture(architecture_),
         likelihood(likelihood_),
+        heads(std::move(heads_)),
         context(context_),
         packed(architecture_, context_),
         kernels(packed.kernels()),
@@ -84,9 +86,10 @@ struct BatchGradient::State {
     const MatrixView<float> z{logits.data() + first * outputs, count, outputs};
     const MatrixView<float> residual{residuals.data() + first * outputs, count, outputs};
     kernels.from_strips(activations.back().rows(first, count), z.data, outputs);
-    const double loss =
-        nll_and_residuals(likelihood, z, {targets.row(first), count, targets.cols, targets.stride},
-                          std::span(samples).subspan(first, count), kernels, residual);
+    const MatrixView<const float> rows(targets.row(first), count, targets.cols, targets.stride);
+    const auto names = std::span<const std::uint64_t>(samples).subspan(first, count);
+    const double loss = heads.empty() ? nll_and_residuals(likelihood, z, rows, names, kernels, residual)
+                                      : heads.nll_and_residuals(z, rows, names, kernels, residual);
     kernels.to_strips(residual.data, outputs, deltas.back().rows(first, count), {});
     return loss;
   }
@@ -131,6 +134,7 @@ struct BatchGradient::State {
 
   Architecture architecture;
   Likelihood likelihood;
+  OutputHeads heads;
   const Context& context;
   PackedNetwork packed;
   const kernels::KernelTable& kernels;
@@ -145,8 +149,11 @@ struct BatchGradient::State {
 };
 
 BatchGradient::BatchGradient(const Architecture& architecture, Likelihood likelihood, std::size_t max_batch,
-                             const Context& context)
-    : state_(std::make_unique<State>(architecture, likelihood, max_batch, context)) {}
+                             const Context& context, OutputHeads heads) {
+  if (!heads.empty() && likelihood != Likelihood::Categorical)
+    throw ArgumentError("heads are for the categorical likelihood");
+  state_ = std::make_unique<State>(architecture, likelihood, max_batch, context, std::move(heads));
+}
 BatchGradient::~BatchGradient() = default;
 BatchGradient::BatchGradient(BatchGradient&&) noexcept = default;
 

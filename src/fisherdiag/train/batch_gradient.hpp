@@ -9,14 +9,16 @@
 #include "fisherdiag/likelihood/likelihood.hpp"
 #include "fisherdiag/nn/network.hpp"
 #include "fisherdiag/parallel/context.hpp"
+#include "fisherdiag/train/output_heads.hpp"
 
 namespace fisherdiag {
 
-/// Workspace for gradients of batches of up to `max_batch` samples. Keeps references to context.
+/// Workspace for gradients of batches of up to `max_batch` samples. Keeps references to context. `heads`:
+/// which outputs enter the softmax of which class; for the categorical likelihood only, ArgumentError else.
 class BatchGradient {
  public:
   BatchGradient(const Architecture& architecture, Likelihood likelihood, std::size_t max_batch,
-                const Context& context);
+                const Context& context, OutputHeads heads = {});
   ~BatchGradient();
   BatchGradient(BatchGradient&&) noexcept;
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fisherdiag/base/aligned.hpp"
+#include "fisherdiag/base/error.hpp"
 #include "fisherdiag/kernels/table.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 #include "fisherdiag/train/batch_gradient.hpp"
@@ -17,19 +18,26 @@ namespace {
 
 constexpr std::size_t kBlock = 512;
 
-std::size_t count_correct(MatrixView<const float> outputs, MatrixView<const float> labels) {
+std::size_t count_correct(MatrixView<const float> outputs, MatrixView<const float> labels,
+                          const OutputHeads& heads) {
   std::size_t correct = 0;
   for (std::size_t r = 0; r < outputs.rows; ++r) {
     const float* row = outputs.row(r);
-    const auto predicted = static_cast<std::size_t>(std::max_element(row, row + outputs.cols) - row);
-    if (predicted == static_cast<std::size_t>(labels(r, 0))) ++correct;
+    const auto label = static_cast<std::size_t>(labels(r, 0));
+    const auto predicted = heads.empty()
+                               ? static_cast<std::size_t>(std::max_element(row, row + outputs.cols) - row)
+                               : heads.predict(row, label);
+    if (predicted == label) ++correct;
   }
   return correct;
 }
 
 }  // namespace
 
-Evaluation evaluate(const Network& network, Dataset& dataset, Likelihood likelihood, const Context& context) {
+Evaluation evaluate(const Network& network, Dataset& dataset, Likelihood likelihood, const Context& context,
+                    const OutputHeads& heads) {
+  if (!heads.empty() && likelihood != Likelihood::Categorical)
+    throw ArgumentError("heads are for the categorical likelihood");
   require_fit(dataset, network.architecture(), likelihood);
   const std::size_t block = std::min(kBlock, dataset.size());
   const std::size_t features = dataset.features(), width = dataset.target_width();
@@ -50,9 +58,11 @@ Evaluation evaluate(const Network& network, Dataset& dataset, Likelihood likelih
     dataset.read_targets(first, y);
     std::iota(samples.begin(), samples.end(), static_cast<std::uint64_t>(first));
     engine.forward(network, x, z);
-    nll += nll_and_residuals(likelihood, z, y, std::span(samples).first(rows), kernel,
-                             {residuals.data(), rows, classes});
-    if (likelihood == Likelihood::Categorical) correct += count_correct(z, y);
+    const auto names = std::span<const std::uint64_t>(samples).first(rows);
+    const MatrixView<float> residual(residuals.data(), rows, classes);
+    nll += heads.empty() ? nll_and_residuals(likelihood, z, y, names, kernel, residual)
+                         : heads.nll_and_residuals(z, y, names, kernel, residual);
+    if (likelihood == Likelihood::Categorical) correct += count_correct(z, y, heads);
   }
   Evaluation result;
   result.samples = dataset.size();

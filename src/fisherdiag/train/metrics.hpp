@@ -8,6 +8,7 @@
 #include "fisherdiag/likelihood/likelihood.hpp"
 #include "fisherdiag/nn/network.hpp"
 #include "fisherdiag/parallel/context.hpp"
+#include "fisherdiag/train/output_heads.hpp"
 
 namespace fisherdiag {
 
@@ -18,8 +19,10 @@ struct Evaluation {
 };
 
 /// Runs every sample of `dataset` through `network`, block by block; a tie between outputs goes to the lowest
-/// class. Errors: ArgumentError for a dataset that does not fit; DataError for a bad label or an output that
-/// is not finite, naming the sample; IoError, FormatError from the data.
-Evaluation evaluate(const Network& network, Dataset& dataset, Likelihood likelihood, const Context& context);
+/// class. With `heads` only the outputs of the label's head count (categorical only). Errors: ArgumentError
+/// for a dataset that does not fit; DataError for a bad label or an output that is not finite, naming the
+/// sample; IoError, FormatError from the data.
+Evaluation evaluate(const Network& network, Dataset& dataset, Likelihood likelihood, const Context& context,
+                    const OutputHeads& heads = {});
 
 }  // namespace fisherdiag

@@ -18,6 +18,8 @@ namespace fisherdiag {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // Rows copied by one task.
 constexpr std::size_t kGatherRows = 32;
 
@@ -109,7 +111,8 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
   check(network, dataset, optimizer, options);
   const std::size_t batch_size = std::min(options.batch_size, dataset.size());
   BatchSource source(dataset, batch_size);
-  BatchGradient batch_gradient(network.architecture(), options.likelihood, batch_size, context);
+  BatchGradient batch_gradient(network.architecture(), options.likelihood, batch_size, context,
+                               options.heads);
   AlignedBuffer<float> gradient(network.parameters().size());
 
   const std::size_t per_epoch = (source.size() + batch_size - 1) / batch_size;
@@ -117,7 +120,7 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
   TrainResult result;
   double epoch_nll = 0;
   std::size_t epoch_samples = 0;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   for (std::size_t iteration = 0; iteration < iterations; ++iteration) {
     const std::size_t batch = iteration % per_epoch;
     if (batch == 0) {
@@ -130,7 +133,9 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
     const double loss = batch_gradient.compute(network, source.inputs(rows), source.targets(rows), gradient);
     if (options.schedule == RateSchedule::Linear)
       optimizer.set_rate_scale(1 - static_cast<double>(iteration) / static_cast<double>(iterations));
+    const auto stepping = Clock::now();
     make_step(network, optimizer, gradient, options, context);
+    result.step_seconds += std::chrono::duration<double>(Clock::now() - stepping).count();
     epoch_nll += loss * static_cast<double>(rows);
     epoch_samples += rows;
     result.samples += rows;
@@ -140,7 +145,7 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
   }
   optimizer.set_rate_scale(1);
   require_finite(network.parameters());
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   result.iterations = iterations;
   result.loss = epoch_nll / static_cast<double>(epoch_samples);
   return result;

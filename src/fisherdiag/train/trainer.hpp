@@ -11,6 +11,7 @@
 #include "fisherdiag/nn/network.hpp"
 #include "fisherdiag/parallel/context.hpp"
 #include "fisherdiag/train/optimizer.hpp"
+#include "fisherdiag/train/output_heads.hpp"
 
 namespace fisherdiag {
 
@@ -32,6 +33,8 @@ struct TrainOptions {
   std::size_t iterations = 0;  ///< optimiser steps; the data is gone through as often as that takes
   std::size_t batch_size = 128;
   RateSchedule schedule = RateSchedule::Constant;
+  /// Which outputs enter the softmax of which class; categorical only.
+  OutputHeads heads;
   std::uint64_t seed = 1;  ///< of the order of samples, drawn anew for each epoch
   /// Added to the loss; nullptr: none.
   const EwcPenalty* penalty = nullptr;
@@ -42,7 +45,8 @@ struct TrainOptions {
 struct TrainResult {
   double loss =
       0;  ///< mean nll in nats, without the penalty, over the samples of the last epoch (or what of it ran)
-  double seconds = 0;  ///< of the iterations, without reading the data
+  double seconds = 0;       ///< of the iterations, without reading the data
+  double step_seconds = 0;  ///< of them, the optimiser's steps with the penalty in them
   std::size_t iterations = 0;
   std::size_t samples = 0;  ///< samples gone through, repetitions counted
 };
