@@ -13,8 +13,9 @@ namespace {
 constexpr std::size_t kChunkRows = 256;
 /// The same where all weights stay in the cache beside a chunk.
 constexpr std::size_t kSmallChunkRows = 128;
-/// Rows and columns of the tile of F one task owns: its operands for a chain fill the second-level cache.
-constexpr std::size_t kTileRowsOfF = 256, kTileColumnsOfF = 576;
+/// Rows and columns of the tile of F one task owns: wide and short, so that the rows' operand stays in the
+/// second-level cache while the columns' one passes through it once.
+constexpr std::size_t kTileRowsOfF = 64, kTileColumnsOfF = 1152;
 /// Rows (samples x seeds) back-propagated together: their sensitivities stay in the second-level cache.
 constexpr std::size_t kDeltaRows = 256;
 constexpr std::size_t kMostGroups = 32;

@@ -14,6 +14,12 @@ FISHERDIAG_INLINE Vec load_part(const float* source, std::size_t n) {
   return load_aligned(part);
 }
 
+/// Asks for the lines of `row` in the strip after `strip`, to be written. With several threads another core
+/// read them last, and a store alone would wait for each.
+FISHERDIAG_INLINE void ask_for_next(const Strips& target, std::size_t strip, std::size_t row) {
+  __builtin_prefetch(target.data + (strip + 1) * target.stride + row * kLanes, 1);
+}
+
 template <bool Squared>
 void rows_to_strips(const float* source, std::size_t stride, const Strips& target, const Strips& squared,
                     std::size_t begin, std::size_t end) {
@@ -21,6 +27,8 @@ void rows_to_strips(const float* source, std::size_t stride, const Strips& targe
     const std::size_t n = target.cols - column < kLanes ? target.cols - column : kLanes;
     for (std::size_t r = begin; r < end; ++r) {
       const float* from = source + r * stride + column;
+      ask_for_next(target, strip, r);
+      if constexpr (Squared) ask_for_next(squared, strip, r);
       const Vec v = n == kLanes ? load(from) : load_part(from, n);
       store_aligned(target.data + strip * target.stride + r * kLanes, v);
       if constexpr (Squared) store_aligned(squared.data + strip * squared.stride + r * kLanes, v * v);
