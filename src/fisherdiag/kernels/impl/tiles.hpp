@@ -19,11 +19,11 @@ inline constexpr int kTileStrips = 2;  // 8 of 16; multiplies need a temporary e
 #endif
 static_assert(kRowTile % kTileRows == 0);
 
-// Depth of a product taken at a time: a column block of the vector operand, depth x kTileStrips vectors,
-// stays in the first-level cache while all rows pass by. Pieces are even, because each costs the loads and
-// stores of its tiles' sums.
+// Depth of a product taken at a time: a column block of the vector operand, depth x kTileStrips vectors, stays
+// near while all rows pass by. Pieces are even, because each costs the loads and stores of its tiles' sums.
+// docs/performance.md has the measurements.
 inline constexpr std::size_t kGemmDepth = 224;
-inline constexpr std::size_t kOuterDepth = 512;  // the broadcast side takes a cache line per row here
+inline constexpr std::size_t kOuterDepth = 512;  // a whole chain
 /// Depth of the rows' side of a gemm that stays in the second-level cache.
 inline constexpr std::size_t kGemmDepthL2 = 6 * kGemmDepth;
 
