@@ -11,7 +11,7 @@ import re
 import jinja2
 import matplotlib.pyplot as plt
 
-from . import findings, peers, sections
+from . import continual, findings, peers, sections
 
 # All figures are shown at one scale, so that their text has one size.
 CSS_PIXELS_PER_INCH = 102
@@ -22,7 +22,8 @@ TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"
 def write(results, folder):
     """Fills `folder` with index.html, summary.md, results.json and the figures; each file appears whole or not at all.
 
-    A peers.json in the folder, from scripts/compare_peers.sh, becomes a section of its own.
+    A peers.json in the folder, from scripts/compare_peers.sh, becomes a section of its own, and so does every
+    continual-*.json, from scripts/experiments.sh.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,6 +31,7 @@ def write(results, folder):
     comparison = peers.read(folder / peers.FILE)
     if comparison:
         parts.insert(-1, peers.section(comparison))
+    parts[-1:-1] = continual.sections(folder)
     images = {}
     for section in parts:
         for stem, figure, _ in section.figures:
