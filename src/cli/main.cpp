@@ -35,6 +35,7 @@ const std::vector<Verb>& verbs() {
       {"info", "Tensors, metadata and quantiles of a safetensors file", add_info},
       {"train", "Train a network", add_train},
       {"continual", "Learn one task after another, with and without EWC", add_continual},
+      {"toy", "Worked examples with two parameters", add_toy},
       {"machine", "Threads, instruction sets, caches, measured peaks", add_machine}};
   return kVerbs;
 }

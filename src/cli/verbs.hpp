@@ -18,6 +18,7 @@ Run add_diff(CLI::App& verb);
 Run add_info(CLI::App& verb);
 Run add_train(CLI::App& verb);
 Run add_continual(CLI::App& verb);
+Run add_toy(CLI::App& verb);
 Run add_machine(CLI::App& verb);
 
 }  // namespace fisherdiag::cli

@@ -2,7 +2,7 @@
 
 import support
 
-VERBS = ["compute", "check", "penalty", "merge", "diff", "info", "train", "continual", "machine"]
+VERBS = ["compute", "check", "penalty", "merge", "diff", "info", "train", "continual", "toy", "machine"]
 
 
 class HelpTest(support.ToolTest):

@@ -1,0 +1,102 @@
+"""fisherdiag toy: hot dogs by hand and by three routes; the claims of the paths' picture as numbers."""
+
+import math
+
+import support
+
+
+class HotdogTest(support.ToolTest):
+    def assert_matrix(self, matrix, expected, delta=1e-12):
+        for row, wanted in zip(matrix, expected):
+            for value, number in zip(row, wanted):
+                self.assertAlmostEqual(value, number, delta=delta)
+
+    def test_without_prior(self):
+        result = self.run_json("toy", "hotdog", "--sigma-h", "2", "--sigma-b", "1")
+        self.assert_matrix(result["fisher"], [[1.25, 0.25], [0.25, 0.25]])
+        self.assert_matrix(result["covariance"], [[1, -1], [-1, 5]])
+        self.assertAlmostEqual(result["correlation"], -1 / math.sqrt(5), delta=1e-12)
+        self.assertAlmostEqual(result["conditional_errors"][1], 2, delta=1e-12)
+        self.assertAlmostEqual(result["marginal_errors"][1], math.sqrt(5), delta=1e-12)
+        self.assertAlmostEqual(result["precision_overstated_by_diagonal"][1], 1.25, delta=1e-12)
+        self.assertIsNone(result["prior"])
+
+    def test_prior(self):
+        result = self.run_json("toy", "hotdog", "--sigma-h", "2", "--sigma-b", "1", "--prior", "0.5")
+        self.assert_matrix(result["fisher"], [[5.25, 0.25], [0.25, 0.25]])
+        self.assert_matrix(result["covariance"], [[0.2, -0.2], [-0.2, 4.2]])
+        self.assert_matrix(result["covariance_without_prior"], [[1, -1], [-1, 5]])
+
+    def test_routes_agree(self):
+        for words in ([], ["--prior", "0.5"], ["--sigma-h", "0.03", "--sigma-b", "7", "--theta1", "20", "--seed", "5"]):
+            result = self.run_json("toy", "hotdog", *words)
+            self.assertTrue(result["agree"])
+            for routes in (result["routes"], result["poisson"]["routes"]):
+                algebra, engine, sampled = (routes[name] for name in ("algebra", "engine", "monte_carlo"))
+                for i in range(2):
+                    for j in range(2):
+                        # Inputs and seeds in float: a few roundings of 6e-8.
+                        self.assertAlmostEqual(engine["fisher"][i][j] / algebra["fisher"][i][j], 1, delta=1e-6)
+                        error = sampled["standard_error"][i][j]
+                        self.assertGreater(error, 0)
+                        self.assertLess(error, 0.02 * algebra["fisher"][i][j])
+                        self.assertLess(abs(sampled["fisher"][i][j] - algebra["fisher"][i][j]), 5 * error)
+
+    def test_counts(self):
+        # Variances are the means, 5 and 2: 1/5 + 1/2 and 1/5.
+        result = self.run_json("toy", "hotdog", "--theta1", "2", "--theta2", "3")
+        self.assert_matrix(result["poisson"]["fisher"], [[0.7, 0.2], [0.2, 0.2]])
+        self.assert_matrix(result["poisson"]["covariance"], [[2, -2], [-2, 7]])
+
+    def test_ellipses_hold_their_share(self):
+        for entry in self.run_json("toy", "hotdog")["ellipses"]:
+            if entry["of"] == "covariance":
+                # det C = 4, and the product of the semi-axes is sqrt(det C) times -2 log(1 - level).
+                area = entry["semi_axes"][0] * entry["semi_axes"][1]
+                self.assertAlmostEqual(area, -4 * math.log(1 - entry["level"]), delta=1e-9)
+
+    def test_usage(self):
+        for words, said in ((["--sigma-h", "-1"], "--sigma-h"), (["--sigma-b", "nan"], "--sigma-b"),
+                            (["--prior", "0"], "--prior"), (["--mc-samples", "5"], "--mc-samples"),
+                            (["--bogus", "1"], "--bogus")):
+            self.assert_fails(2, ["toy", "hotdog", *words], said)
+        self.assert_fails(2, ["toy", "burger"], "burger")
+        self.assert_fails(2, ["toy"], "example")
+        self.assert_fails(2, ["toy", "paths", "--prior", "1"], "--prior", "hotdog")
+
+
+class PathsTest(support.ToolTest):
+    result = None  # computed once for all tests
+
+    def paths(self):
+        if PathsTest.result is None:
+            PathsTest.result = self.run_json("toy", "paths")
+        return PathsTest.result
+
+    def test_the_picture(self):
+        result = self.paths()
+        low, ends = result["low_loss"], result["ends"]
+        self.assertLess(ends["none"]["excess_b"], 1e-4)
+        self.assertGreater(ends["none"]["excess_a"], 10 * low)   # leaves A
+        self.assertGreater(ends["l2"]["excess_a"], low)          # settles for neither
+        self.assertGreater(ends["l2"]["excess_b"], low)
+        self.assertLess(ends["ewc"]["excess_a"], low)            # reaches both
+        self.assertLess(ends["ewc"]["excess_b"], low)
+
+    def test_paths_lead_from_a_to_their_ends(self):
+        result = self.paths()
+        for name, path in result["paths"].items():
+            self.assertEqual(path[0], result["minima"]["a"]["theta"])
+            self.assertEqual(path[-1], result["ends"][name]["end"])
+            self.assertGreater(len(path), 20)
+
+    def test_ellipse_is_where_the_quadratic_is_low(self):
+        result = self.paths()
+        for axis, fisher in zip(result["ellipse"]["semi_axes"], sorted(result["fisher_diagonal"])):
+            self.assertAlmostEqual(fisher * axis ** 2 / 2, result["low_loss"], delta=1e-6)
+        for i in range(2):  # the engine's pass in float against the whole matrix in double
+            self.assertAlmostEqual(result["fisher_diagonal"][i] / result["fisher"][i][i], 1, delta=1e-5)
+
+
+if __name__ == "__main__":
+    support.main()
