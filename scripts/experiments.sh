@@ -2,12 +2,12 @@
 # Forgetting, and EWC against it: learns Split and permuted Fashion-MNIST with every method and estimator, and adds the
 # sections "Continual learning" to report/index.html; every run is in report/continual-*.json.
 #
-#   scripts/experiments.sh [--quick]   300 iterations a task, 3 seeds, few lambdas: under ten minutes on two cores (the default)
-#   scripts/experiments.sh --full      van de Ven 2025's settings, 10 seeds, lambdas from 1 to 1e12: about two hours on two cores
+#   scripts/experiments.sh [--quick]   300 iterations a task, 3 seeds, few lambdas: under ten minutes (the default)
+#   scripts/experiments.sh --full      van de Ven 2025's settings, 10 seeds, lambdas from 1 to 1e12: about two hours
 #
 #   --build-dir FOLDER     use the tool of this build instead of building preset release
 #
-# Interrupt it whenever you like: finished runs are kept, and the same command continues with the missing ones. Quick
+# On two cores that nothing else uses. Interrupt it whenever you like: finished runs are kept, and the same command continues with the missing ones. Quick
 # and full runs are kept apart; to begin again, delete report/continual-*.json.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"

@@ -53,6 +53,15 @@ def mean_and_error(runs, key="average_accuracy"):
     return statistics.fmean(values), error
 
 
+def paired(runs, others):
+    """Mean and standard error of runs - others over the seeds both have: what differs between seeds, such as which
+    classes make a task, cancels. None without a common seed."""
+    reference = {run["seed"]: run["average_accuracy"] for run in others}
+    differences = [{"difference": run["average_accuracy"] - reference[run["seed"]]} for run in runs
+                   if run["seed"] in reference]
+    return mean_and_error(differences, "difference") if differences else None
+
+
 def best(by_lambda, select):
     """(lambda, runs) with the highest accuracy over the seeds that every lambda has; `select`: 'validation' or 'test'."""
     key = "average_accuracy" if select == "test" else "validation_accuracy"
@@ -77,6 +86,10 @@ def _percent(value, error=None):
     return f"{100 * value:.2f}" + (f" ± {100 * error:.2f}" if error is not None else "")
 
 
+def _signed(value, error):
+    return ("+" if value >= 0 else "") + _percent(value, error)
+
+
 def _power(value):
     """1e5 -> '1e5'."""
     mantissa, exponent = f"{value:.1e}".split("e")
@@ -89,11 +102,15 @@ def paper_row(name):
 
 def table_rows(document):
     """Accuracy, best lambda, forgetting and seconds of every method, beside the paper's."""
-    rows = []
-    for name, (strength, runs) in chosen(document).items():
+    rows, listed = [], chosen(document)
+    for name, (strength, runs) in listed.items():
+        bounds = [paired(runs, listed[bound][1]) if bound in listed and bound != name else None
+                  for bound in ("none", "joint")]
         paper = paper_row(name) if document["settings"]["tasks"].startswith("split") else None
         seconds = {key: statistics.median(run[f"seconds_{key}"] for run in runs) for key in ("training", "fisher", "penalty")}
-        rows.append([name, str(len(runs)), _percent(*mean_and_error(runs)), _percent(mean_and_error(runs, "forgetting")[0]),
+        rows.append([name, str(len(runs)), _percent(*mean_and_error(runs)),
+                     *(text.or_dash(bound, lambda pair: _signed(*pair)) for bound in bounds),
+                     _percent(mean_and_error(runs, "forgetting")[0]),
                      "–" if strength is None else _power(strength)]
                     + [text.seconds(seconds[key]) if seconds[key] > 0 else "–" for key in ("training", "fisher", "penalty")]
                     + (["–"] * 3 if paper is None else [f"{paper[0]:.2f} ± {paper[1]:.2f}",
@@ -137,8 +154,9 @@ def lambda_curves(document):
         axis.errorbar([p[0] for p in points], [100 * p[1] for p in points], [100 * (p[2] or 0) for p in points],
                       color=COLORS.get(name.split()[-1], style.SEQUENCE[number % len(style.SEQUENCE)]),
                       marker=style.MARKERS[number % len(style.MARKERS)], label=name)
+    seen = set.union(*({run["seed"] for run in runs} for by_lambda in curves.values() for runs in by_lambda.values()))
     for name in ("none", "joint"):
-        runs = cells(document).get(name, {}).get(None)
+        runs = [run for run in cells(document).get(name, {}).get(None, []) if run["seed"] in seen]
         if runs:
             axis.axhline(100 * mean_and_error(runs)[0], color=COLORS[name], linestyle="--", linewidth=1.2, label=name)
     axis.set_xscale("log")
@@ -172,11 +190,13 @@ def _section(stem, document):
     section.add_figure(f"{stem}-forgetting", forgetting(document), "Accuracy of each task after each task, by method")
     section.add_figure(f"{stem}-lambda", lambda_curves(document), "Average accuracy against lambda, by estimator")
     split = settings["tasks"].startswith("split")
-    columns = ["method", "seeds", "accuracy, %", "forgetting", "best λ", "training", "Fisher", "penalty"]
+    columns = ["method", "seeds", "accuracy, %", "above none", "above joint", "forgetting", "best λ", "training", "Fisher",
+               "penalty"]
     paper = ["paper: accuracy", "best λ", "one seed"]
     rows = table_rows(document)
     section.add_table(columns + (paper if split else []), rows if split else [row[:len(columns)] for row in rows],
-                      caption="At each method's best λ; seconds are medians over seeds, one thread each"
+                      caption="At each method's best λ; differences are means over seeds that both have; seconds are medians over "
+                              "seeds"
                               + ("; paper: van de Ven 2025, Split MNIST on a GPU, 2000 iterations" if split else ""))
     section.add_table(["method", "λ of", "translated λ", "accuracy, %", "best λ of the list", "accuracy, %"],
                       translations(document), caption="λ carried over from one estimator to others by the ratio of traces",

@@ -61,9 +61,12 @@ class ContinualReport(unittest.TestCase):
         self.assertEqual(list(rows), ["none", "ewc-online exact", "joint"])
         # 80 and 81: mean 80.5, deviation 1 / sqrt(2), error 0.5.
         self.assertEqual(rows["none"][1:3], ["2", "80.50 ± 0.50"])
-        self.assertEqual(rows["ewc-online exact"][4:8], ["1e3", "12 s", "500 ms", "250 ms"])
-        self.assertEqual(rows["ewc-online exact"][8:], ["99.12 ± 0.16", "1e5", "121 s"])
-        self.assertEqual(rows["joint"][8:], ["–", "–", "–"])
+        self.assertEqual(rows["ewc-online exact"][6:10], ["1e3", "12 s", "500 ms", "250 ms"])
+        self.assertEqual(rows["ewc-online exact"][10:], ["99.12 ± 0.16", "1e5", "121 s"])
+        self.assertEqual(rows["joint"][10:], ["–", "–", "–"])
+        # Seed by seed the distances are the same: no error, however far the seeds are apart.
+        self.assertEqual(rows["ewc-online exact"][3:5], ["+15.00 ± 0.00", "-1.00 ± 0.00"])
+        self.assertEqual(rows["none"][3], "–")
 
     def test_translated_lambdas_stand_beside_the_best_of_the_list(self):
         data = document()
