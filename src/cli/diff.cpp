@@ -1,4 +1,6 @@
 // fisherdiag diff: how far two Fisher files differ.
+#include <cmath>
+
 #include "cli/errors.hpp"
 #include "cli/options.hpp"
 #include "cli/output.hpp"
@@ -17,12 +19,14 @@ struct DiffOptions {
   std::string first;
   std::string second;
   std::optional<double> fail_above;
+  std::optional<double> lambda;
 };
 
 Json to_json(const Similarity& similarity) {
   return {{"trace_a", similarity.trace_a},         {"trace_b", similarity.trace_b},
           {"trace_ratio", similarity.trace_ratio}, {"cosine", similarity.cosine},
-          {"spearman", similarity.spearman},       {"relative_error", similarity.relative_error}};
+          {"spearman", similarity.spearman},       {"relative_error", similarity.relative_error},
+          {"overlap", similarity.overlap}};
 }
 
 std::vector<std::string> to_row(const std::string& name, const Similarity& similarity) {
@@ -32,17 +36,25 @@ std::vector<std::string> to_row(const std::string& name, const Similarity& simil
           number(similarity.trace_ratio),
           number(similarity.cosine),
           number(similarity.spearman),
-          number(similarity.relative_error)};
+          number(similarity.relative_error),
+          number(similarity.overlap)};
 }
 
-std::string to_text(const FisherComparison& comparison) {
+std::string to_text(const FisherComparison& comparison, const DiffOptions& options) {
   std::vector<std::vector<std::string>> rows = {
-      {"parameter", "trace A", "trace B", "A / B", "cosine", "spearman", "relative error"}};
+      {"parameter", "trace A", "trace B", "A / B", "cosine", "spearman", "relative error", "overlap"}};
   for (const TensorSimilarity& tensor : comparison.tensors)
     rows.push_back(to_row(tensor.name, tensor.similarity));
   rows.push_back(to_row("total", comparison.total));
-  return table(rows) + "\nB has the strength of A with " + number(comparison.lambda_ratio) +
-         " times A's lambda\n";
+  std::vector<std::vector<std::string>> quantiles = {{"quantile", "A", "B", "A / B"}};
+  for (const QuantileRatio& quantile : comparison.quantiles)
+    quantiles.push_back(
+        {number(100 * quantile.level) + "%", number(quantile.a), number(quantile.b), number(quantile.ratio)});
+  std::string text = table(rows) + "\n" + table(quantiles) + "\nB has the strength of A with " +
+                     number(comparison.lambda_ratio) + " times A's lambda";
+  if (options.lambda)
+    text += ": " + number(*options.lambda * comparison.lambda_ratio) + " for " + number(*options.lambda);
+  return text + "\n";
 }
 
 FisherComparison compare_files(const DiffOptions& options) {
@@ -60,6 +72,8 @@ FisherComparison compare_files(const DiffOptions& options) {
 int diff(const DiffOptions& options) {
   if (options.fail_above && !(*options.fail_above >= 0))
     throw UsageError("--fail-above must not be negative");
+  if (options.lambda && !(*options.lambda >= 0 && std::isfinite(*options.lambda)))
+    throw UsageError("--lambda must be a finite number that is not negative");
   const Context context = make_context(options.common);
   const FisherComparison comparison = compare_files(options);
   throw_if_interrupted();
@@ -76,14 +90,22 @@ int diff(const DiffOptions& options) {
       json["layers"].push_back(layer);
     }
     json["total"] = to_json(comparison.total);
+    json["quantiles"] = Json::array();
+    for (const QuantileRatio& quantile : comparison.quantiles)
+      json["quantiles"].push_back(
+          {{"level", quantile.level}, {"a", quantile.a}, {"b", quantile.b}, {"ratio", quantile.ratio}});
     json["lambda_ratio"] = comparison.lambda_ratio;
+    if (options.lambda) {
+      json["lambda_a"] = *options.lambda;
+      json["lambda_b"] = *options.lambda * comparison.lambda_ratio;
+    }
     if (options.fail_above) json["fail_above"] = *options.fail_above;
     json["passed"] = passed;
     json["threads"] = context.threads();
     json["version"] = version();
     print_json(json);
   } else {
-    print(to_text(comparison));
+    print(to_text(comparison, options));
   }
   if (!passed && !options.common.quiet)
     print_note("the relative error " + number(comparison.total.relative_error) + " is above " +
@@ -97,6 +119,7 @@ Run add_diff(CLI::App& verb) {
   const auto options = std::make_shared<DiffOptions>();
   verb.footer(
       "  fisherdiag diff F-exact.safetensors F-empirical.safetensors\n"
+      "  fisherdiag diff F-exact.safetensors F-empirical.safetensors --lambda 1e5\n"
       "  fisherdiag diff F-new.safetensors F-old.safetensors --fail-above 1e-5");
   verb.add_option("a", options->first, "A Fisher file")->required()->type_name("FILE");
   verb.add_option("b", options->second, "Another of the same model; errors are relative to it")
@@ -105,6 +128,8 @@ Run add_diff(CLI::App& verb) {
   verb.add_option("--fail-above", options->fail_above,
                   "Exit with 1 if the total relative error |A - B| / |B| is larger")
       ->type_name("X");
+  verb.add_option("--lambda", options->lambda, "An EWC lambda of A: also say what B needs to be as strong")
+      ->type_name("L");
   add_common_options(verb, options->common);
   return [options] { return diff(*options); };
 }

@@ -79,6 +79,11 @@ class DiffTest(support.ToolTest):
         total = result["total"]
         self.assertEqual((total["trace_a"], total["trace_b"]), (14.0, 20.0))
         self.assertEqual(result["lambda_ratio"], 0.7)
+        self.assertEqual(result["quantiles"][-1]["level"], 1)
+        self.assertNotIn("lambda_b", result)
+        translated = self.run_json("diff", "a.safetensors", "b.safetensors", "--lambda", "1e5")
+        self.assertAlmostEqual(translated["lambda_b"], 7e4)
+        self.assert_fails(2, ["diff", "a.safetensors", "b.safetensors", "--lambda", "-1"], "--lambda")
         # Ranks less their mean: 0 1.5 -2 -1 1.5 and 1 2 0 -1 -2.
         self.assertAlmostEqual(total["spearman"], 1 / 95**0.5, delta=1e-15)
 

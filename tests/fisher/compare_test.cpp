@@ -31,6 +31,8 @@ TEST_CASE("figures by hand") {
   REQUIRE_THAT(result.relative_error, WithinAbs(std::sqrt(20.0 / 73.0), kRounding));
   // Ranks less their mean: -1.5, -0.5, 1, 1 and -1.5, 0, 0, 1.5.
   REQUIRE_THAT(result.spearman, WithinAbs(3.75 / 4.5, kRounding));
+  REQUIRE_THAT(result.overlap,
+               WithinAbs((1 + 2 + std::sqrt(8.0) + std::sqrt(32.0)) / std::sqrt(11.0 * 13.0), kRounding));
 }
 
 TEST_CASE("a diagonal equals itself exactly") {
@@ -57,6 +59,7 @@ TEST_CASE("undefined figures are NaN") {
   REQUIRE(std::isnan(compare_values(some, zero).cosine));
   REQUIRE(std::isnan(compare_values(some, zero).spearman));
   REQUIRE(std::isnan(compare_values(some, zero).relative_error));
+  REQUIRE(std::isnan(compare_values(some, zero).overlap));
   REQUIRE(compare_values(zero, zero).relative_error == 0);
   REQUIRE(std::isnan(compare_values({}, {}).spearman));
   REQUIRE_THROWS_AS(compare_values(some, {}), ArgumentError);
@@ -80,4 +83,19 @@ TEST_CASE("missing, surplus and differently shaped tensors are errors") {
   REQUIRE_THROWS_AS(compare_fisher(a, diagonal({{"x", {2, 1}, 0, 2}}, {1, 2})), DataError);
   REQUIRE_THROWS_AS(compare_fisher(a, diagonal({{"x", {2}, 0, 2}, {"y", {1}, 2, 1}}, {1, 2, 3})), DataError);
   REQUIRE_THROWS_AS(compare_fisher(diagonal({{"x", {2}, 0, 2}, {"y", {1}, 2, 1}}, {1, 2, 3}), a), DataError);
+}
+
+TEST_CASE("quantiles are compared over all values, whatever tensor they are in") {
+  const std::vector<ParameterTensor> tensors = {{"x", {3}, 0, 3}, {"y", {1}, 3, 1}};
+  const FisherComparison result =
+      compare_fisher(diagonal(tensors, {8, 2, 6, 4}), diagonal(tensors, {0, 1, 2, 16}));
+  REQUIRE(result.quantiles.size() == 7);
+  // Sorted: 2 4 6 8 and 0 1 2 16.
+  REQUIRE(result.quantiles[0].level == 0.25);
+  REQUIRE(result.quantiles[0].a == 2);
+  REQUIRE(std::isnan(result.quantiles[0].ratio));
+  REQUIRE(result.quantiles[1].ratio == 4);
+  REQUIRE(result.quantiles[2].ratio == 3);
+  REQUIRE(result.quantiles.back().level == 1);
+  REQUIRE(result.quantiles.back().ratio == 0.5);
 }

@@ -60,6 +60,24 @@ double spearman(std::span<const float> a, std::span<const float> b) {
   return correlation(covariance, variance_a, variance_b);
 }
 
+/// The smallest of the sorted values with at least a share `level` of all at or below it.
+double quantile(const std::vector<float>& sorted, double level) {
+  const auto rank = static_cast<std::size_t>(std::ceil(level * static_cast<double>(sorted.size())));
+  return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
+}
+
+std::vector<QuantileRatio> compare_quantiles(std::span<const float> a, std::span<const float> b) {
+  std::vector<float> sorted_a(a.begin(), a.end()), sorted_b(b.begin(), b.end());
+  std::ranges::sort(sorted_a);
+  std::ranges::sort(sorted_b);
+  std::vector<QuantileRatio> quantiles;
+  for (const double level : {0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 1.0}) {
+    const double x = quantile(sorted_a, level), y = quantile(sorted_b, level);
+    quantiles.push_back({level, x, y, ratio(x, y)});
+  }
+  return quantiles;
+}
+
 /// The values of `diagonal` with its tensors in the given order.
 std::vector<float> reordered(const FisherDiagonal& diagonal, std::span<const std::size_t> order) {
   std::vector<float> values;
@@ -103,12 +121,13 @@ Similarity compare_values(std::span<const float> a, std::span<const float> b) {
     throw ArgumentError("[compare_values] a has " + std::to_string(a.size()) + " values, b has " +
                         std::to_string(b.size()));
   Similarity result;
-  double dot = 0, square_a = 0, square_b = 0, square_difference = 0;
+  double dot = 0, roots = 0, square_a = 0, square_b = 0, square_difference = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double x = a[i], y = b[i];
     result.trace_a += x;
     result.trace_b += y;
     dot += x * y;
+    roots += std::sqrt(x * y);
     square_a += x * x;
     square_b += y * y;
     square_difference += (x - y) * (x - y);
@@ -116,6 +135,7 @@ Similarity compare_values(std::span<const float> a, std::span<const float> b) {
   result.trace_ratio = ratio(result.trace_a, result.trace_b);
   result.cosine = correlation(dot, square_a, square_b);
   result.spearman = spearman(a, b);
+  result.overlap = std::min(ratio(roots, std::sqrt(result.trace_a * result.trace_b)), 1.0);
   result.relative_error = square_difference == 0 ? 0.0 : std::sqrt(ratio(square_difference, square_b));
   return result;
 }
@@ -129,6 +149,7 @@ FisherComparison compare_fisher(const FisherDiagonal& a, const FisherDiagonal& b
         {tensor.name, compare_values(a.values().subspan(tensor.offset, tensor.size),
                                      std::span(values_b).subspan(tensor.offset, tensor.size))});
   comparison.total = compare_values(a.values(), values_b);
+  comparison.quantiles = compare_quantiles(a.values(), values_b);
   comparison.lambda_ratio = comparison.total.trace_ratio;
   return comparison;
 }

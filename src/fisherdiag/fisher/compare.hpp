@@ -19,6 +19,9 @@ struct Similarity {
   double cosine = 0;          ///< a.b / (|a| |b|)
   double spearman = 0;        ///< correlation of ranks, ties sharing their mean rank
   double relative_error = 0;  ///< |a - b| / |b|; 0 for two zero vectors
+  /// sum_i sqrt(a_i b_i / (trace_a trace_b)) in [0, 1], 1 for the same direction: the Fisher overlap 1 - d^2
+  /// of Kirkpatrick et al. 2017 (supplement) for diagonals.
+  double overlap = 0;
 };
 
 struct TensorSimilarity {
@@ -26,9 +29,17 @@ struct TensorSimilarity {
   Similarity similarity;
 };
 
+/// One quantile of all values of each side.
+struct QuantileRatio {
+  double level = 0;  ///< share of values below, in (0, 1]
+  double a = 0, b = 0;
+  double ratio = 0;  ///< a / b; NaN if b is 0
+};
+
 struct FisherComparison {
   std::vector<TensorSimilarity> tensors;  ///< in the order of the first diagonal
   Similarity total;                       ///< over all parameters as one vector
+  std::vector<QuantileRatio> quantiles;   ///< 25%, 50%, 75%, 90%, 99%, 99.9% and 100%
   /// Multiply the first diagonal's EWC lambda with this to give the second the same strength: trace_a /
   /// trace_b.
   double lambda_ratio = 0;
