@@ -137,6 +137,12 @@ measure_memory() {
   done
 }
 
+run_worked_examples() {
+  say "computing the worked examples"
+  measure toy-hotdog "$tool" toy hotdog --prior 0.5 --json
+  measure toy-paths "$tool" toy paths --json
+}
+
 benchmark_passes() {
   local all="$1" model variants
   for model in 784-32-10 784-256-256-10 784-400-400-10 784-1024-1024-10 784-4096-4096-10; do
@@ -198,6 +204,7 @@ train
 compute_every_estimator
 measure_sampling_error
 measure_memory
+run_worked_examples
 benchmark_passes "$threads"
 say "benchmarking the EWC penalty in training steps"
 measure_benchmarks bench-step "^step/.*/threads:1(/|\$)"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from . import plots_cost, plots_machine, plots_values, text
+from . import plots_cost, plots_examples, plots_machine, plots_values, text
 from .results import BASELINES, ESTIMATORS, ISAS, parameters_of
 
 
@@ -257,6 +257,58 @@ def roofline(results):
     return section.finished("the measured peak and bandwidth, or the benchmarks, are missing")
 
 
+def worked_examples(results):
+    section = Section("examples", "Worked examples")
+    hotdog, paths = plots_examples.run(results, "hotdog"), plots_examples.run(results, "paths")
+    section.add_figure("hotdog", plots_examples.hotdog(hotdog), "68% and 95% ellipses of two parameters from the whole "
+                       "Fisher matrix and from its diagonal")
+    section.add_figure("paths", plots_examples.paths(paths), "Low-loss regions of two tasks, the Fisher ellipse, and the "
+                       "paths without penalty, with L2 and with EWC")
+    if hotdog:
+        section.paragraphs.append(_hotdog_sentence(hotdog))
+        section.add_table(["hot dogs", "parameter", "error, the other known", "error, the other unknown",
+                           "precision overstated"], _hotdog_rows(hotdog), labels=2)
+    if paths:
+        section.paragraphs.append(_paths_sentence(paths))
+        section.add_table(["from θ*_A", "λ", "A above its minimum", "B above its minimum", "low loss of"],
+                          [_path_row(key, paths["ends"][key]) for key in plots_examples.PATHS],
+                          caption="Ends of the paths, nats per sample")
+    return section.finished("the toy-… runs")
+
+
+def _hotdog_sentence(run):
+    agreement = ("Algebra, the engine's exact expectation and simulated universes agree on F." if run["agree"] else
+                 "<b>Algebra, engine and simulation do not agree on F.</b>")
+    return (f"<b>Hot dogs.</b> Rates with buns (θ₁) and alone (θ₂) from h = θ₁ + θ₂ ± {run['sigma_h']:g} hot dogs and "
+            f"b = θ₁ ± {run['sigma_b']:g} buns. The diagonal keeps 1/√F<sub>ii</sub>, the error of each rate with the other "
+            "one known, and nothing of how they hang together: the ellipses of the whole matrix cross its ellipses where "
+            f"the other rate is right and reach beyond them elsewhere. {agreement}")
+
+
+def _hotdog_rows(run):
+    rows = []
+    for what, suffix in plots_examples.variants(run):
+        for i, name in enumerate(("θ₁", "θ₂")):
+            fisher, variance = run["fisher" + suffix][i][i], run["covariance" + suffix][i][i]
+            rows.append([what, name, text.significant(fisher ** -0.5), text.significant(variance ** 0.5),
+                         f"{fisher * variance:.2f}×"])
+    return rows
+
+
+def _paths_sentence(run):
+    return ("<b>Paths.</b> The picture of the EWC paper (Kirkpatrick et al. 2017, figure 1), computed: a logistic model of "
+            "weight and bias goes from task A's minimum down task B's loss. A loss is low up to "
+            f"{run['low_loss']:g} nats per sample above its minimum. L2 and EWC each have the best of their strengths; the "
+            "ellipses are where the quadratic of A's Fisher, which is what EWC sees, is that low.")
+
+
+def _path_row(key, end):
+    low = [task for task, name in (("A", "low_loss_a"), ("B", "low_loss_b")) if end[name]]
+    return [plots_examples.PATHS[key][0], text.or_dash(end["lambda"], text.significant),
+            *(f"{max(end[name], 0):.3f}" for name in ("excess_a", "excess_b")),
+            {0: "neither", 1: low[0] if low else "", 2: "both"}[len(low)]]
+
+
 def commands(results):
     section = Section("commands", "How to measure any row again")
     section.add_table(["measurement", "command"], [[name, command] for name, command in results.commands.items()],
@@ -275,4 +327,4 @@ def commands(results):
 
 def all_sections(results):
     return [build(results) for build in (machine, cost, true_or_empirical, sampling, penalty, scaling, isa_levels,
-                                         roofline, commands)]
+                                         roofline, worked_examples, commands)]

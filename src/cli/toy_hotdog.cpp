@@ -214,7 +214,9 @@ Json routes(const ToyOptions& options, const Experiment& experiment) {
 /// 68% and 95% ellipses around theta: of the covariance, and of what the diagonal alone would say.
 Json ellipses(const ToyOptions& options, const Answer& answer, const Answer& without_prior) {
   const std::array<double, 2> theta{options.theta1, options.theta2};
-  const Symmetric2 diagonal{1 / answer.fisher.xx, 0, 1 / answer.fisher.yy};
+  const auto of_diagonal = [](const Symmetric2& fisher) {
+    return Symmetric2{1 / fisher.xx, 0, 1 / fisher.yy};
+  };
   Json json = Json::array();
   const auto add = [&](const char* what, const Symmetric2& covariance) {
     for (const double level : kLevels) {
@@ -225,8 +227,11 @@ Json ellipses(const ToyOptions& options, const Answer& answer, const Answer& wit
     }
   };
   add("covariance", answer.covariance);
-  add("diagonal", diagonal);
-  if (options.prior) add("covariance_without_prior", without_prior.covariance);
+  add("diagonal", of_diagonal(answer.fisher));
+  if (options.prior) {
+    add("covariance_without_prior", without_prior.covariance);
+    add("diagonal_without_prior", of_diagonal(without_prior.fisher));
+  }
   return json;
 }
 

@@ -195,19 +195,26 @@ Path best_path(Scene& scene, const Point& weight) {
   return best;
 }
 
-/// Where a task's loss is `excess` above its minimum, on rays from there; the loss is convex.
-std::vector<Point> region(Task& task, const Point& center, double lowest, double excess) {
+/// Where a task's loss is `excess` above its minimum, on rays from there; the loss is convex. `fisher` is the
+/// task's at the minimum: rays are even where its ellipse is a circle, so that long regions keep their tips.
+std::vector<Point> region(Task& task, const Point& center, const Symmetric2& fisher, double lowest,
+                          double excess) {
   constexpr int kRays = 96, kHalvings = 24;
-  constexpr float kFarthest = 64;
+  constexpr double kFarthest = 64;
+  // Columns of a square root of the inverse, by Cholesky's method.
+  const Symmetric2 covariance = inverse(fisher);
+  const double xx = std::sqrt(covariance.xx), yx = covariance.xy / xx,
+               yy = std::sqrt(covariance.yy - yx * yx);
   std::vector<Point> boundary;
   for (int ray = 0; ray < kRays; ++ray) {
-    const float angle = static_cast<float>(2 * std::numbers::pi * ray / kRays);
-    const auto at = [&](float r) {
-      return Point{center[0] + r * std::cos(angle), center[1] + r * std::sin(angle)};
+    const double angle = 2 * std::numbers::pi * ray / kRays;
+    const double w = xx * std::cos(angle), b = yx * std::cos(angle) + yy * std::sin(angle);
+    const auto at = [&](double r) {
+      return Point{center[0] + static_cast<float>(r * w), center[1] + static_cast<float>(r * b)};
     };
-    float inside = 0, outside = kFarthest;
+    double inside = 0, outside = kFarthest;
     for (int i = 0; i < kHalvings; ++i) {
-      const float middle = (inside + outside) / 2;
+      const double middle = (inside + outside) / 2;
       (task.loss(at(middle)) - lowest < excess ? inside : outside) = middle;
     }
     boundary.push_back(at(inside));
@@ -215,11 +222,12 @@ std::vector<Point> region(Task& task, const Point& center, double lowest, double
   return boundary;
 }
 
-Json regions(Task& task, const Point& center, double lowest) {
+Json regions(Task& task, const Point& center, double lowest, const Context& context) {
+  const Symmetric2 fisher = full_fisher(task, center, context);
   Json json = Json::array();
   for (const double factor : {1.0, 4.0, 12.0})
-    json.push_back(
-        {{"excess", factor * kLowLoss}, {"boundary", region(task, center, lowest, factor * kLowLoss)}});
+    json.push_back({{"excess", factor * kLowLoss},
+                    {"boundary", region(task, center, fisher, lowest, factor * kLowLoss)}});
   return json;
 }
 
@@ -267,8 +275,8 @@ Json to_json(Scene& scene, const Paths& paths, std::uint64_t seed) {
                   {"l2", to_json(paths.l2, scene, true)},
                   {"ewc", to_json(paths.ewc, scene, true)}};
   json["paths"] = {{"none", paths.none.points}, {"l2", paths.l2.points}, {"ewc", paths.ewc.points}};
-  json["regions"] = {{"a", regions(scene.a, scene.at_a, scene.lowest_a)},
-                     {"b", regions(scene.b, scene.at_b, scene.lowest_b)}};
+  json["regions"] = {{"a", regions(scene.a, scene.at_a, scene.lowest_a, scene.context)},
+                     {"b", regions(scene.b, scene.at_b, scene.lowest_b, scene.context)}};
   json["threads"] = scene.context.threads();
   json["isa"] = isa_name(scene.context.isa());
   json["version"] = version();

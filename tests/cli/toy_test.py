@@ -55,6 +55,14 @@ class HotdogTest(support.ToolTest):
                 area = entry["semi_axes"][0] * entry["semi_axes"][1]
                 self.assertAlmostEqual(area, -4 * math.log(1 - entry["level"]), delta=1e-9)
 
+    def test_ellipses_without_the_prior_are_kept_beside_those_with_it(self):
+        result = self.run_json("toy", "hotdog", "--prior", "0.5")
+        self.assertEqual([entry["of"] for entry in result["ellipses"][::2]],
+                         ["covariance", "diagonal", "covariance_without_prior", "diagonal_without_prior"])
+        plain = self.run_json("toy", "hotdog")["ellipses"]
+        for entry, expected in zip(result["ellipses"][4:], plain):
+            self.assertEqual({**entry, "of": expected["of"]}, expected)
+
     def test_usage(self):
         for words, said in ((["--sigma-h", "-1"], "--sigma-h"), (["--sigma-b", "nan"], "--sigma-b"),
                             (["--prior", "0"], "--prior"), (["--mc-samples", "5"], "--mc-samples"),
@@ -63,6 +71,13 @@ class HotdogTest(support.ToolTest):
         self.assert_fails(2, ["toy", "burger"], "burger")
         self.assert_fails(2, ["toy"], "example")
         self.assert_fails(2, ["toy", "paths", "--prior", "1"], "--prior", "hotdog")
+
+
+def inside(boundary, point):
+    """Whether a point is in a convex polygon: on the same side of all its edges."""
+    sides = [(x2 - x1) * (point[1] - y1) - (y2 - y1) * (point[0] - x1)
+             for (x1, y1), (x2, y2) in zip(boundary, boundary[1:] + boundary[:1])]
+    return min(sides) > 0 or max(sides) < 0
 
 
 class PathsTest(support.ToolTest):
@@ -89,6 +104,14 @@ class PathsTest(support.ToolTest):
             self.assertEqual(path[0], result["minima"]["a"]["theta"])
             self.assertEqual(path[-1], result["ends"][name]["end"])
             self.assertGreater(len(path), 20)
+
+    def test_regions_hold_the_ends_that_are_low(self):
+        result = self.paths()
+        for task in "ab":
+            inner = min(result["regions"][task], key=lambda region: region["excess"])
+            self.assertAlmostEqual(inner["excess"], result["low_loss"], delta=1e-12)
+            for end in result["ends"].values():
+                self.assertEqual(inside(inner["boundary"], end["end"]), end[f"low_loss_{task}"])
 
     def test_ellipse_is_where_the_quadratic_is_low(self):
         result = self.paths()

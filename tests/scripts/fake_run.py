@@ -85,6 +85,7 @@ def runs():
     result["diff-batched"] = difference(0.01, 0.7, 0.92, 0.99)
     for model, parameters in SIZES.items():
         result[f"memory-{model.removeprefix('mlp-')}-empirical"] = {"peak_rss_bytes": 3e7 + 16 * parameters}
+    result["toy-hotdog"], result["toy-paths"] = hotdog(), paths()
     result["error-exact"] = {"seconds": 0.33}
     for kind, error in (("mc", 0.3), ("sketch", 0.06)):
         for draws in (1, 2, 4, 8, 16, 32, 64):
@@ -92,6 +93,36 @@ def runs():
                 name = f"error-{kind}-S{draws}-seed{seed}"
                 result[name] = {"seconds": 0.15 + 0.03 * draws * factor}
                 result[f"diff-{name}"] = {"layers": [], "total": {"relative_error": error * factor / draws ** 0.5}}
+    return result
+
+
+def hotdog():
+    """What `toy hotdog --prior 0.5` prints, as far as the report reads it; C = [[1, -1], [-1, 5]] without the prior."""
+    ellipses = [{"of": of, "level": level, "center": [1, 3], "semi_axes": [axis * factor, factor], "angle_degrees": angle}
+                for of, axis, angle in (("covariance", 5, -87), ("diagonal", 4, 90), ("covariance_without_prior", 3, -77),
+                                        ("diagonal_without_prior", 2, 90)) for level, factor in ((0.68, 1), (0.95, 1.6))]
+    return {"example": "hotdog", "theta": [1, 3], "sigma_h": 2, "sigma_b": 1, "prior": 0.5, "agree": True,
+            "fisher": [[5.25, 0.25], [0.25, 0.25]], "covariance": [[0.2, -0.2], [-0.2, 4.2]],
+            "fisher_without_prior": [[1.25, 0.25], [0.25, 0.25]], "covariance_without_prior": [[1, -1], [-1, 5]],
+            "ellipses": ellipses}
+
+
+def paths():
+    """What `toy paths` prints, as far as the report reads it: squares for regions, straight paths."""
+    def square(x, y, size):
+        return [[x - size, y - size], [x + size, y - size], [x + size, y + size], [x - size, y + size]]
+
+    def regions(x, y):
+        return [{"excess": excess, "boundary": square(x, y, 10 * excess)} for excess in (0.1, 0.4, 1.2)]
+
+    minima, ends = {"a": [0, 0], "b": [2, 2]}, {"none": [2, 2], "l2": [1, 1], "ewc": [0, 2]}
+    result = {"example": "paths", "low_loss": 0.1, "minima": {task: {"theta": theta} for task, theta in minima.items()},
+              "regions": {task: regions(*theta) for task, theta in minima.items()}, "ends": {},
+              "paths": {name: [[0, 0], end] for name, end in ends.items()}}
+    for key in ("ellipse", "ellipse_of_full_fisher"):
+        result[key] = {"center": [0, 0], "semi_axes": [2, 0.5], "angle_degrees": 90}
+    for name, strength, a, b in (("none", None, 2.0, -1e-9), ("l2", 0.25, 0.3, 0.2), ("ewc", 2.0, 0.07, 0.09)):
+        result["ends"][name] = {"lambda": strength, "excess_a": a, "excess_b": b, "low_loss_a": a <= 0.1, "low_loss_b": b <= 0.1}
     return result
 
 

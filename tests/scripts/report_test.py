@@ -19,7 +19,7 @@ from fisherdiag_report import benchmark_json, results, text  # noqa: E402
 DRAWS = all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2"))
 if DRAWS:
     import matplotlib.pyplot
-    from fisherdiag_report import findings, plots_cost, plots_machine, plots_values, sections
+    from fisherdiag_report import findings, plots_cost, plots_examples, plots_machine, plots_values, sections
 
 
 class WithFakeRun(unittest.TestCase):
@@ -125,6 +125,45 @@ class Content(WithFakeRun):
         self.assertAlmostEqual(intensity["gemm/512x784x256"], 205520896 / (4 * (401408 + 200704 + 131072)))
         self.assertEqual(intensity["penalty/269322"], 0.3)
 
+    def test_hot_dogs_with_and_without_the_prior(self):
+        plain, prior = plots_examples.hotdog(fake_run.hotdog()).axes
+        self.assertEqual((plain.get_title(loc="left"), prior.get_title(loc="left")), ("without a prior", "prior of 0.5 on θ₁"))
+        self.assertEqual(plain.get_xlim() + plain.get_ylim(), prior.get_xlim() + prior.get_ylim())
+        for axis, longest, diagonal in ((plain, 3, 2), (prior, 5, 4)):
+            drawn = {patch.get_label(): patch for patch in axis.patches if not patch.get_fill()}
+            self.assertEqual(len(drawn), 4)
+            for level, factor in (("68%", 1), ("95%", 1.6)):
+                self.assertAlmostEqual(drawn[f"F⁻¹, {level}"].width, 2 * longest * factor)
+                self.assertAlmostEqual(drawn[f"1/F$_{{ii}}$, the diagonal, {level}"].width, 2 * diagonal * factor)
+                self.assertEqual(drawn[f"1/F$_{{ii}}$, the diagonal, {level}"].angle, 90)
+
+    def test_hot_dogs_without_any_prior_are_one_panel(self):
+        found = dict(fake_run.hotdog(), prior=None)
+        self.assertEqual(len(plots_examples.hotdog(found).axes), 1)
+        self.assertEqual(plots_examples.variants(found), [("without a prior", "")])
+
+    def test_paths_end_where_they_ended_and_regions_are_framed(self):
+        axis, = plots_examples.paths(fake_run.paths()).axes
+        lines = {line.get_label(): line.get_xydata().tolist() for line in axis.get_lines()}
+        self.assertEqual([lines[name] for name in ("no penalty", "L2", "EWC")], [[[0, 0], [2, 2]], [[0, 0], [1, 1]], [[0, 0], [0, 2]]])
+        # Inner squares reach from -1 to 3, and 8% of that is left around.
+        for value, expected in zip(axis.get_xlim() + axis.get_ylim(), (-1.32, 3.32) * 2):
+            self.assertAlmostEqual(value, expected)
+
+    def test_tables_of_the_worked_examples(self):
+        hotdog, ends = sections.worked_examples(self.measured).tables
+        self.assertEqual([row[1:] for row in hotdog.rows[:2]], [["θ₁", "0.894", "1", "1.25×"], ["θ₂", "2", "2.24", "1.25×"]])
+        self.assertEqual(hotdog.rows[3], ["prior of 0.5 on θ₁", "θ₂", "2", "2.05", "1.05×"])
+        self.assertEqual(ends.rows, [["no penalty", "–", "2.000", "0.000", "B"], ["L2", "0.25", "0.300", "0.200", "neither"],
+                                     ["EWC", "2", "0.070", "0.090", "both"]])
+        del self.measured.runs["toy-paths"]
+        section = sections.worked_examples(self.measured)
+        self.assertEqual(([stem for stem, _, _ in section.figures], len(section.tables)), (["hotdog"], 1))
+
+    def test_routes_that_disagree_are_said(self):
+        self.measured.runs["toy-hotdog"]["agree"] = False
+        self.assertIn("do not agree", sections.worked_examples(self.measured).paragraphs[0])
+
     def test_an_empty_run_says_what_is_missing_in_every_section(self):
         for section in sections.all_sections(results.Results()):
             self.assertEqual((section.figures, section.tables), ([], []))
@@ -152,14 +191,15 @@ class Page(WithFakeRun):
         out = self.folder / "report"
         self.assertEqual(self.report(self.run_folder, out).returncode, 0)
         names = sorted(path.name for path in out.iterdir())
-        figures = {"passes", "exact_cost", "values", "error_time", "penalty", "scaling", "isa", "roofline"}
+        figures = {"passes", "exact_cost", "values", "error_time", "penalty", "scaling", "isa", "roofline", "hotdog",
+                   "paths"}
         self.assertEqual(names, sorted({"index.html", "summary.md", "results.json"} | {f + ".png" for f in figures}))
         page = (out / "index.html").read_text()
         self.assertEqual(re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', page), [])
         self.assertEqual(page.count("data:image/png;base64,"), len(figures))
         self.assertIn("Example &lt;CPU&gt; 3000", page)
         order = [page.index(f'id="{key}"') for key in ("machine", "cost", "values", "sampling", "penalty", "scaling",
-                                                       "isa", "roofline", "commands")]
+                                                       "isa", "roofline", "examples", "commands")]
         self.assertEqual(order, sorted(order))
         self.assertIn("context", json.loads((out / "results.json").read_text()))
         self.assertNotRegex((out / "summary.md").read_text(), r"</?(b|code|em)>")
