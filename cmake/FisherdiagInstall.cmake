@@ -14,6 +14,11 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/src/fisherdiag" DESTINATION "${CMAKE_IN
 
 if(TARGET fisherdiag_cli)
   install(TARGETS fisherdiag_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT tools)
+  install(FILES "${PROJECT_SOURCE_DIR}/src/cli/completion/fisherdiag.bash" RENAME fisherdiag COMPONENT tools
+          DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
+  if(TARGET fisherdiag_man)
+    install(FILES "${PROJECT_BINARY_DIR}/src/cli/fisherdiag.1" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT tools)
+  endif()
 endif()
 
 get_target_property(_library_type fisherdiag TYPE)

@@ -12,6 +12,7 @@
 #include "cli/profile.hpp"
 #include "cli/progress.hpp"
 #include "cli/sampling.hpp"
+#include "cli/shard.hpp"
 #include "cli/signals.hpp"
 #include "cli/verbs.hpp"
 #include "fisherdiag/base/system.hpp"
@@ -88,6 +89,12 @@ std::string to_text(const ComputeOptions& options, const FisherDiagonal& fisher,
 void check_outputs(const ComputeOptions& options) {
   std::vector<std::string> files = input_files(options.model);
   if (!options.output.empty()) check_output(options.output, files);
+  if (!options.checkpoint.empty()) {
+    if (std::filesystem::weakly_canonical(options.checkpoint) ==
+        std::filesystem::weakly_canonical(options.output))
+      throw UsageError(options.checkpoint + " is both --output and --checkpoint");
+    check_output(options.checkpoint, files);
+  }
   if (options.trace.empty()) return;
   if (std::filesystem::weakly_canonical(options.trace) == std::filesystem::weakly_canonical(options.output))
     throw UsageError(options.trace + " is both --output and --trace");
@@ -106,6 +113,8 @@ void save_profiled(const FisherDiagonal& fisher, const std::string& output, Pass
 
 int compute(const ComputeOptions& options) {
   FisherOptions fisher_request = fisher_options(options);
+  std::optional<ShardPlace> place;
+  if (!options.shard.empty()) place = parse_shard(options.shard);
   Profiling profiling(options);
   const Context context = make_context(options.common);
   check_outputs(options);
@@ -119,16 +128,22 @@ int compute(const ComputeOptions& options) {
 
   FisherStatistics statistics;
   std::optional<FisherDiagonal> fisher;
+  std::optional<FisherShard> shard;
   fisher_request.profile = profiling.profile();
   fisher_request.memory_in_use = resident_bytes() + touched_memory(context);
+  fisher_request.stop = [] { return caught_signal() != 0; };
   with_data_named(options.model.data, options.model.labels, [&] {
     Progress progress("computing", "samples", options.common.quiet);
     fisher_request.progress = [&](std::size_t done, std::size_t total) {
       return progress.update(done, total);
     };
-    fisher = compute_fisher(network, *data, fisher_request, context, &statistics);
+    if (place)
+      shard = compute_fisher_shard(network, *data, fisher_request, *place, context, &statistics);
+    else
+      fisher = compute_fisher(network, *data, fisher_request, context, &statistics);
   });
   throw_if_interrupted();
+  if (shard) return finish_shard(options, *shard, statistics, context);
   if (!options.output.empty()) save_profiled(*fisher, options.output, profiling.track());
   profiling.finish(network.architecture());
   if (options.common.json) {
@@ -150,7 +165,9 @@ Run add_compute(CLI::App& verb) {
       "  fisherdiag compute --weights W.safetensors --data fashion-mnist:train -o F.safetensors\n"
       "  fisherdiag compute --arch mlp:784-256-10 --weights W.safetensors --data X.npy --labels Y.npy \\\n"
       "      --estimator exact -o F.safetensors\n"
-      "  fisherdiag compute --weights W.safetensors --data X.npy --estimator mc --mc-samples 8 --json");
+      "  fisherdiag compute --weights W.safetensors --data X.npy --estimator mc --mc-samples 8 --json\n"
+      "  fisherdiag compute --weights W.safetensors --data X.npy --checkpoint F.ckpt --resume -o "
+      "F.safetensors");
   add_compute_options(verb, *options);
   add_common_options(verb, options->common);
   return [options] { return compute(*options); };

@@ -38,6 +38,25 @@ Subset parse_subset(const std::string& text, bool open) {
   return {*kind, std::stoull(figure)};
 }
 
+void add_checkpoint_options(CLI::App& verb, ComputeOptions& options) {
+  CLI::Option* const checkpoint =
+      verb.add_option(
+              "--checkpoint", options.checkpoint,
+              "Save the work done so far here, at Ctrl-C and termination too; --resume goes on from it")
+          ->type_name("FILE");
+  verb.add_option("--checkpoint-every", options.checkpoint_every, "Time between checkpoints: 30s, 10min, 1h")
+      ->type_name("TIME")
+      ->needs(checkpoint)
+      ->capture_default_str();
+  verb.add_flag("--resume", options.resume,
+                "Go on from the checkpoint, if there is one, to the same bits as without an interruption")
+      ->needs(checkpoint);
+}
+
+CheckpointRequest checkpoint_request(const ComputeOptions& options) {
+  return {options.checkpoint, parse_seconds(options.checkpoint_every), options.resume};
+}
+
 }  // namespace
 
 void add_compute_options(CLI::App& verb, ComputeOptions& options) {
@@ -61,6 +80,14 @@ void add_compute_options(CLI::App& verb, ComputeOptions& options) {
                   "Take random samples until the relative standard error of the trace is this small, as 1e-2")
       ->check(positive_number())
       ->type_name("ERROR");
+  CLI::Option* const subset = verb.get_option("--subset");
+  verb.add_option("--shard", options.shard,
+                  "i/n: only the i-th of n parts of the samples; merge makes of all n the bits of one run")
+      ->type_name("I/N")
+      ->excludes(most)
+      ->excludes(subset)
+      ->excludes(verb.get_option("--until"));
+  add_checkpoint_options(verb, options);
   verb.add_option("--max-memory", options.max_memory, "Bound on the resident memory: 2GiB, 500MB")
       ->type_name("SIZE");
   verb.add_option(
@@ -98,6 +125,11 @@ FisherOptions fisher_options(const ComputeOptions& options) {
       (options.until || result.subset.kind == SubsetKind::Importance))
     throw UsageError(std::string(options.until ? "--until" : "--subset importance") +
                      " needs an estimator that squares each sample's gradient, which batched does not");
+  if (!options.checkpoint.empty()) {
+    if (result.subset.kind == SubsetKind::Importance)
+      throw UsageError("--checkpoint cannot save an importance subset; use a uniform one");
+    result.checkpoint = checkpoint_request(options);
+  }
   if (!options.max_memory.empty()) result.max_memory_bytes = parse_bytes(options.max_memory);
   return result;
 }

@@ -23,6 +23,10 @@ struct ComputeOptions {
   std::string subset;
   std::optional<double> until;
   std::string max_memory;
+  std::string shard;
+  std::string checkpoint;
+  std::string checkpoint_every = "30s";
+  bool resume = false;
   std::string output;
   bool profile = false;
   std::string trace;

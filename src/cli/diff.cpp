@@ -1,5 +1,7 @@
 // fisherdiag diff: how far two Fisher files differ.
+#include <array>
 #include <cmath>
+#include <map>
 
 #include "cli/errors.hpp"
 #include "cli/options.hpp"
@@ -40,6 +42,25 @@ std::vector<std::string> to_row(const std::string& name, const Similarity& simil
           number(similarity.overlap)};
 }
 
+/// Metadata entries that are not the same: {key, value of A, value of B}; "" where one has none.
+std::vector<std::vector<std::string>> metadata_differences(const FisherMetadata& a, const FisherMetadata& b) {
+  std::map<std::string, std::array<std::string, 2>> entries;
+  for (const auto& [key, value] : a.to_strings()) entries[key][0] = value;
+  for (const auto& [key, value] : b.to_strings()) entries[key][1] = value;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [key, values] : entries)
+    if (values[0] != values[1]) rows.push_back({key, values[0], values[1]});
+  return rows;
+}
+
+/// Nothing if the metadata is the same.
+std::string to_text(const std::vector<std::vector<std::string>>& differences) {
+  if (differences.empty()) return {};
+  std::vector<std::vector<std::string>> rows = {{"metadata", "A", "B"}};
+  rows.insert(rows.end(), differences.begin(), differences.end());
+  return "\n" + table(rows);
+}
+
 std::string to_text(const FisherComparison& comparison, const DiffOptions& options) {
   std::vector<std::vector<std::string>> rows = {
       {"parameter", "trace A", "trace B", "A / B", "cosine", "spearman", "relative error", "overlap"}};
@@ -57,13 +78,18 @@ std::string to_text(const FisherComparison& comparison, const DiffOptions& optio
   return text + "\n";
 }
 
-FisherComparison compare_files(const DiffOptions& options) {
+struct ComparedFiles {
+  FisherComparison comparison;
+  std::vector<std::vector<std::string>> differences;
+};
+
+ComparedFiles compare_files(const DiffOptions& options) {
   const FisherDiagonal first = FisherDiagonal::load(options.first);
   throw_if_interrupted();
   const FisherDiagonal second = FisherDiagonal::load(options.second);
   throw_if_interrupted();
   try {
-    return compare_fisher(first, second);
+    return {compare_fisher(first, second), metadata_differences(first.metadata(), second.metadata())};
   } catch (const DataError& error) {
     throw DataError(options.second + ": " + error.what() + " (compared with " + options.first + ")");
   }
@@ -75,7 +101,7 @@ int diff(const DiffOptions& options) {
   if (options.lambda && !(*options.lambda >= 0 && std::isfinite(*options.lambda)))
     throw UsageError("--lambda must be a finite number that is not negative");
   const Context context = make_context(options.common);
-  const FisherComparison comparison = compare_files(options);
+  const auto [comparison, differences] = compare_files(options);
   throw_if_interrupted();
   // Written so that an undefined error fails too.
   const bool passed = !options.fail_above || comparison.total.relative_error <= *options.fail_above;
@@ -99,13 +125,16 @@ int diff(const DiffOptions& options) {
       json["lambda_a"] = *options.lambda;
       json["lambda_b"] = *options.lambda * comparison.lambda_ratio;
     }
+    json["metadata_differences"] = Json::object();
+    for (const std::vector<std::string>& row : differences)
+      json["metadata_differences"][row[0]] = {row[1], row[2]};
     if (options.fail_above) json["fail_above"] = *options.fail_above;
     json["passed"] = passed;
     json["threads"] = context.threads();
     json["version"] = version();
     print_json(json);
   } else {
-    print(to_text(comparison, options));
+    print(to_text(comparison, options) + to_text(differences));
   }
   if (!passed && !options.common.quiet)
     print_note("the relative error " + number(comparison.total.relative_error) + " is above " +

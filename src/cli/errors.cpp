@@ -24,8 +24,10 @@ int run_guarded(const std::function<int()>& action) {
     return fail(kUsage, error.what());
   } catch (const UnsupportedError& error) {
     return fail(kUnsupportedModel, error.what());
-  } catch (const InterruptedError&) {
-    return fail(kSignalBase + caught_signal(), "interrupted; nothing was written");
+  } catch (const InterruptedError& error) {
+    const std::string sentence = error.what();
+    return fail(kSignalBase + caught_signal(),
+                sentence == "interrupted" ? "interrupted; nothing was written" : sentence);
   } catch (const Error& error) {
     return fail(kBadInput, error.what());
   } catch (const std::bad_alloc&) {

@@ -19,6 +19,14 @@ namespace {
 struct InfoOptions {
   CommonOptions common;
   std::string file;
+  std::size_t top = 5;
+};
+
+/// One value and where it is.
+struct LargeValue {
+  std::string tensor;
+  std::vector<std::size_t> index;
+  float value;
 };
 
 struct QuantileName {
@@ -51,7 +59,28 @@ bool is_floating(const TensorEntry& tensor) {
   return tensor.dtype == "F64" || tensor.dtype == "F32" || tensor.dtype == "F16" || tensor.dtype == "BF16";
 }
 
-TensorSummary summarize(const SafetensorsFile& file, const TensorEntry& tensor) {
+/// Row-major place of element `i`.
+std::vector<std::size_t> index_of(std::size_t i, const std::vector<std::size_t>& shape) {
+  std::vector<std::size_t> index(shape.size());
+  for (std::size_t d = shape.size(); d-- > 0; i /= shape[d]) index[d] = i % shape[d];
+  return index;
+}
+
+/// Puts this tensor's values among the `most` largest of all, largest first, earlier ones first among equals.
+void keep_largest(std::vector<LargeValue>& largest, std::size_t most, const TensorEntry& tensor,
+                  const std::vector<float>& values) {
+  const auto before = [](const LargeValue& a, const LargeValue& b) { return a.value > b.value; };
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i]) || most == 0) continue;
+    if (largest.size() == most && values[i] <= largest.back().value) continue;
+    const LargeValue found{tensor.name, index_of(i, tensor.shape), values[i]};
+    largest.insert(std::upper_bound(largest.begin(), largest.end(), found, before), found);
+    if (largest.size() > most) largest.pop_back();
+  }
+}
+
+TensorSummary summarize(const SafetensorsFile& file, const TensorEntry& tensor,
+                        std::vector<LargeValue>& largest, std::size_t most) {
   TensorSummary summary;
   summary.quantiles.fill(kUnknown);
   summary.trace = kUnknown;
@@ -59,6 +88,7 @@ TensorSummary summarize(const SafetensorsFile& file, const TensorEntry& tensor) 
   if (!summary.is_float) return summary;
   std::vector<float> values(tensor.elements);
   file.read(tensor, values);
+  keep_largest(largest, most, tensor, values);
   std::erase_if(values, [](float value) { return !std::isfinite(value); });
   summary.not_finite = tensor.elements - values.size();
   summary.trace = 0;
@@ -94,6 +124,20 @@ std::vector<std::string> to_row(const TensorEntry& tensor, const TensorSummary& 
   return row;
 }
 
+Json to_json(const std::vector<LargeValue>& largest) {
+  Json json = Json::array();
+  for (const LargeValue& entry : largest)
+    json.push_back({{"tensor", entry.tensor}, {"index", entry.index}, {"value", entry.value}});
+  return json;
+}
+
+std::string to_text(const std::vector<LargeValue>& largest) {
+  std::vector<std::vector<std::string>> rows = {{"largest", "at", "value"}};
+  for (const LargeValue& entry : largest)
+    rows.push_back({entry.tensor, shape_text(entry.index), number(static_cast<double>(entry.value))});
+  return largest.empty() ? "" : table(rows) + "\n";
+}
+
 int info(const InfoOptions& options) {
   const Context context = make_context(options.common);
   const SafetensorsFile file(options.file);
@@ -104,8 +148,9 @@ int info(const InfoOptions& options) {
       {"tensor", "dtype", "shape", "min", "50%", "90%", "99%", "max", "sum"}};
   std::size_t elements = 0;
   double trace = 0;
+  std::vector<LargeValue> largest;
   for (const TensorEntry& tensor : file.tensors()) {
-    const TensorSummary summary = summarize(file, tensor);
+    const TensorSummary summary = summarize(file, tensor, largest, options.top);
     throw_if_interrupted();
     json["tensors"].push_back(to_json(tensor, summary));
     rows.push_back(to_row(tensor, summary));
@@ -114,6 +159,7 @@ int info(const InfoOptions& options) {
   }
   json["parameters"] = elements;
   json["trace"] = trace;
+  json["largest"] = to_json(largest);
   json["metadata"] = Json::object();
   std::vector<std::vector<std::string>> metadata;
   for (const auto& [key, value] : file.metadata()) {
@@ -125,8 +171,8 @@ int info(const InfoOptions& options) {
   if (options.common.json)
     print_json(json);
   else
-    print(table(rows) + "\n" + grouped(elements) + " values, trace " + number(trace) + "\n" +
-          (metadata.empty() ? "no metadata\n" : "metadata\n" + table(metadata)));
+    print(table(rows) + "\n" + to_text(largest) + grouped(elements) + " values, trace " + number(trace) +
+          "\n" + (metadata.empty() ? "no metadata\n" : "metadata\n" + table(metadata)));
   return kDone;
 }
 
@@ -136,10 +182,15 @@ Run add_info(CLI::App& verb) {
   const auto options = std::make_shared<InfoOptions>();
   verb.footer(
       "  fisherdiag info F.safetensors\n"
+      "  fisherdiag info F.safetensors --top 20\n"
       "  fisherdiag info W.safetensors --json");
   verb.add_option("file", options->file, "A safetensors file: weights or a Fisher diagonal")
       ->required()
       ->type_name("FILE");
+  verb.add_option("--top", options->top, "Values shown of the largest")
+      ->check(whole_number(0, kMostPerSample))
+      ->type_name("N")
+      ->capture_default_str();
   add_common_options(verb, options->common);
   return [options] { return info(*options); };
 }

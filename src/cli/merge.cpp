@@ -1,6 +1,8 @@
 // fisherdiag merge: one Fisher file out of several.
 #include "fisherdiag/fisher/merge.hpp"
 
+#include <algorithm>
+
 #include "cli/errors.hpp"
 #include "cli/options.hpp"
 #include "cli/output.hpp"
@@ -8,6 +10,7 @@
 #include "cli/verbs.hpp"
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/version.hpp"
+#include "fisherdiag/fisher/shard.hpp"
 
 namespace fisherdiag::cli {
 
@@ -22,6 +25,10 @@ struct MergeVerbOptions {
 };
 
 FisherDiagonal merge_files(const MergeVerbOptions& options) {
+  if (std::ranges::any_of(options.files, [](const std::string& path) { return is_shard_file(path); })) {
+    if (options.decay) throw UsageError("--decay is for the tasks of online EWC, not for shards");
+    return merge_shards({options.files.begin(), options.files.end()}, throw_if_interrupted);
+  }
   FisherMerger merger({options.decay, options.force});
   for (const std::string& path : options.files) {
     const FisherDiagonal part = FisherDiagonal::load(path);
@@ -74,8 +81,11 @@ Run add_merge(CLI::App& verb) {
   const auto options = std::make_shared<MergeVerbOptions>();
   verb.footer(
       "  fisherdiag merge F-part1.safetensors F-part2.safetensors -o F.safetensors\n"
+      "  fisherdiag merge shard-*.safetensors -o F.safetensors\n"
       "  fisherdiag merge F-task1.safetensors F-task2.safetensors --decay 0.9 -o F-online.safetensors");
-  verb.add_option("files", options->files, "Fisher files")->required()->type_name("FILE");
+  verb.add_option("files", options->files, "Fisher files, or all shards of one computation")
+      ->required()
+      ->type_name("FILE");
   verb.add_option("--decay", options->decay, "Online EWC: F <- G * F_old + F_new in the order given")
       ->type_name("G");
   verb.add_flag("--force", options->force, "Also where estimator, likelihood or weights differ");

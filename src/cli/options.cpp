@@ -176,21 +176,37 @@ void check_output(const std::string& output, const std::vector<std::string>& inp
   require_writable(output);
 }
 
-std::size_t parse_bytes(const std::string& text) {
-  static const std::map<std::string, double> kUnits = {
-      {"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
-      {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
-  constexpr double kMostBytes = 0x1p62;
+namespace {
+
+/// A figure and one of `units`; `kind` says in a message what is expected.
+double parse_quantity(const std::string& text, const std::map<std::string, double>& units,
+                      const std::string& kind) {
   const std::size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
   std::string unit = text.substr(digits);
   unit.erase(0, std::min(unit.find_first_not_of(' '), unit.size()));
   char* end = nullptr;
   const std::string figure = text.substr(0, digits);
   const double value = std::strtod(figure.c_str(), &end);
-  const auto found = kUnits.find(unit);
-  if (figure.empty() || *end != '\0' || found == kUnits.end())
-    throw UsageError("'" + text + "' is not a size such as 2GiB or 500MB");
-  const double bytes = value * found->second;
+  const auto found = units.find(unit);
+  if (figure.empty() || *end != '\0' || found == units.end())
+    throw UsageError("'" + text + "' is not a " + kind);
+  return value * found->second;
+}
+
+}  // namespace
+
+double parse_seconds(const std::string& text) {
+  static const std::map<std::string, double> kUnits = {{"", 1},     {"ms", 1e-3}, {"s", 1},
+                                                       {"min", 60}, {"m", 60},    {"h", 3600}};
+  return parse_quantity(text, kUnits, "time such as 30s or 10min");
+}
+
+std::size_t parse_bytes(const std::string& text) {
+  static const std::map<std::string, double> kUnits = {
+      {"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+      {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+  constexpr double kMostBytes = 0x1p62;
+  const double bytes = parse_quantity(text, kUnits, "size such as 2GiB or 500MB");
   if (!(bytes >= 1 && bytes <= kMostBytes)) throw UsageError("size '" + text + "' is out of range");
   return static_cast<std::size_t>(bytes);
 }

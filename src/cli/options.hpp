@@ -91,6 +91,9 @@ void check_output(const std::string& output, const std::vector<std::string>& inp
 /// "2GiB", "500 MB", "1048576": bytes. Throws UsageError.
 std::size_t parse_bytes(const std::string& text);
 
+/// "30s", "10min", "1.5h", "500ms", "30": seconds. Throws UsageError.
+double parse_seconds(const std::string& text);
+
 /// The candidate nearest to `word` if it looks like a typing error, else nothing.
 std::optional<std::string> nearest(const std::string& word, const std::vector<std::string>& candidates);
 

@@ -30,6 +30,11 @@ Progress::~Progress() {
 bool Progress::update(std::size_t done, std::size_t total, const std::string& note) {
   if (enabled_) {
     const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    if (!begun_) {
+      begun_ = true;
+      first_done_ = done;
+      first_seconds_ = elapsed;
+    }
     if (elapsed >= next_draw_ && done < total) draw(done, total, note, elapsed);
   }
   return caught_signal() == 0;
@@ -39,7 +44,11 @@ void Progress::draw(std::size_t done, std::size_t total, const std::string& note
   const double fraction = static_cast<double>(done) / static_cast<double>(total);
   std::string line = label_ + " " + std::to_string(static_cast<int>(100 * fraction)) + "%  " + grouped(done) +
                      " of " + grouped(total) + " " + unit_;
-  if (done > 0) line += "  about " + duration(elapsed / fraction - elapsed) + " left";
+  if (done > first_done_ && elapsed > first_seconds_) {
+    const double rate = static_cast<double>(done - first_done_) / (elapsed - first_seconds_);
+    line += "  " + si(rate, unit_ + "/s") + "  about " + duration(static_cast<double>(total - done) / rate) +
+            " left";
+  }
   if (!note.empty()) line += "  " + note;
   std::fprintf(stderr, "%s%s", kWipeLine, line.c_str());
   std::fflush(stderr);

@@ -1,4 +1,4 @@
-// A progress line with the time left, for people who watch.
+// A progress line with rate and time left, for people who watch.
 #pragma once
 
 #include <chrono>
@@ -27,6 +27,9 @@ class Progress {
   bool enabled_;
   bool shown_ = false;
   std::chrono::steady_clock::time_point start_;
+  bool begun_ = false;
+  std::size_t first_done_ = 0;  // at the first update: what was not done here does not tell how fast this is
+  double first_seconds_ = 0;
   double next_draw_;
 };
 

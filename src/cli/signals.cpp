@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 
 #include "cli/errors.hpp"
@@ -13,13 +14,15 @@ namespace {
 
 constexpr int kSignalsUntilForced = 3;
 
-volatile std::sig_atomic_t g_signal = 0;
-volatile std::sig_atomic_t g_count = 0;
+// Written by the handler, read by every thread of a pass.
+std::atomic<int> g_signal{0};
+std::atomic<int> g_count{0};
+static_assert(std::atomic<int>::is_always_lock_free);
 
 void remember(int signal) {
-  if (g_signal == 0) g_signal = signal;
-  g_count = g_count + 1;
-  if (g_count >= kSignalsUntilForced) _exit(kSignalBase + signal);
+  int none = 0;
+  g_signal.compare_exchange_strong(none, signal);
+  if (g_count.fetch_add(1) + 1 >= kSignalsUntilForced) _exit(kSignalBase + signal);
 }
 
 void handle(int signal, void (*handler)(int)) {

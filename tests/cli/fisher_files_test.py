@@ -60,6 +60,29 @@ class MergeTest(support.ToolTest):
         self.assertEqual((written["weights_sha256"], written["samples"]), ("y", "8"))
 
 
+class ShardTest(support.ToolTest):
+    def test_shards_make_one_run(self):
+        self.write("W.safetensors", support.safetensors_bytes(support.mlp_tensors([6, 5, 3])))
+        compute = ["compute", "--arch", "mlp:6-5-3", "--weights", "W.safetensors", "--data", "synthetic:5000"]
+        self.run_json(*compute, "-o", "whole.safetensors")
+        parts = []
+        for part in ["1/3", "2/3", "3/3"]:
+            name = "part-%s" % part[0]
+            result = self.run_json(*compute, "--shard", part, "-o", name, "--threads", part[0])
+            self.assertLess(result["samples"], 5000)
+            parts.append(name)
+        result = self.run_json("merge", *reversed(parts), "-o", "merged.safetensors")
+        self.assertEqual(result["samples"], 5000)
+        self.assertEqual(self.read("merged.safetensors"), self.read("whole.safetensors"))
+        self.assert_fails(3, ["merge", parts[0], parts[1], "-o", "x"], "shard 3 of 3 is missing")
+        self.assert_fails(3, ["merge", parts[0], "whole.safetensors", "-o", "x"], "whole.safetensors", "not a shard")
+        self.assert_fails(2, ["merge", *parts, "--decay", "0.5", "-o", "x"], "--decay")
+        self.assert_fails(3, ["diff", parts[0], "whole.safetensors"], parts[0], "shard")
+        for bad in ["0/3", "4/3", "3", "a/b", "1/", "/2", "1/2/3"]:
+            self.assert_fails(2, [*compute, "--shard", bad], bad)
+        self.assert_fails(2, [*compute, "--shard", "1/2", "--until", "0.1"], "--shard", "--until")
+
+
 class DiffTest(support.ToolTest):
     def setUp(self):
         super().setUp()
@@ -105,6 +128,12 @@ class DiffTest(support.ToolTest):
         zero = self.run_json("diff", "zero.safetensors", "zero.safetensors", "--fail-above", "0")
         self.assertEqual(zero["total"]["relative_error"], 0)
 
+    def test_metadata_that_differs(self):
+        for name, metadata in [("c", {"estimator": "exact", "samples": "4"}), ("d", {"estimator": "mc", "samples": "4"})]:
+            self.write(name, support.safetensors_bytes([("w", [1], [1])], metadata))
+        self.assertEqual(self.run_json("diff", "c", "d")["metadata_differences"], {"draws": ["", "1"], "estimator": ["exact", "mc"]})
+        self.assertRegex(self.run_tool("diff", "c", "d").stdout, "estimator +exact +mc")
+
     def test_text(self):
         done = self.run_tool("diff", "a.safetensors", "b.safetensors")
         self.assertEqual(done.returncode, 0)
@@ -121,6 +150,14 @@ class InfoTest(support.ToolTest):
         self.assertEqual([w[key] for key in ["min", "q50", "q90", "q99", "max"]], [1, 50, 90, 99, 100])
         self.assertEqual((w["trace"], b["trace"], result["trace"]), (5050, 0.5, 5050.5))
         self.assertEqual((result["metadata"], result["parameters"]), ({"who": "me"}, 101))
+
+    def test_largest(self):
+        self.write("F", support.safetensors_bytes([("w", [2, 3], [1, 7, 3, 9, 7, 0]), ("b", [2], [8, 7])]))
+        largest = self.run_json("info", "F", "--top", "4")["largest"]
+        self.assertEqual([(entry["tensor"], entry["index"], entry["value"]) for entry in largest],
+                         [("w", [1, 0], 9), ("b", [0], 8), ("w", [0, 1], 7), ("w", [1, 1], 7)])
+        self.assertIn("[1,0]", self.run_tool("info", "F").stdout)
+        self.assertEqual(self.run_json("info", "F", "--top", "0")["largest"], [])
 
     def test_other_dtypes_and_values(self):
         header = ('{"i":{"dtype":"I64","shape":[],"data_offsets":[0,8]},'

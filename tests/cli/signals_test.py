@@ -83,7 +83,7 @@ class TerminalTest(support.ToolTest):
         process.send_signal(signal.SIGINT)
         self.read_until(terminal, "interrupted")
         self.assertEqual(process.wait(), 130)
-        self.assertRegex(text, r"computing \d+%  [\d,]+ of 1,000,000,000 samples  about .* left")
+        self.assertRegex(text, r"computing \d+%  [\d,]+ of 1,000,000,000 samples  [\d.]+ [kMG]?samples/s  about .* left")
 
     def test_color(self):
         for no_color, expected in [("", True), ("1", False)]:

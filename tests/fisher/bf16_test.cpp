@@ -43,7 +43,7 @@ PassRun run_pass(const Network& network, const Samples& samples, const Estimator
              weights.empty() ? weights : weights.subspan(first, count),
              {run.traces.data() + first * layers, count, layers});
   }
-  const AlignedBuffer<double> sum = pass.take_sum();
+  const AlignedBuffer<double> sum = pass.sums().take();
   run.sum.assign(sum.begin(), sum.end());
   return run;
 }

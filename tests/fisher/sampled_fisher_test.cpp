@@ -136,7 +136,7 @@ TEST_CASE("a weight is worth as many samples") {
       std::vector<double> traces(50 * 3);
       pass.add({samples.inputs.data(), 50, 5}, {samples.targets.data(), 50, 1}, indices, weights,
                {traces.data(), 50, 3});
-      const AlignedBuffer<double> sum = pass.take_sum();
+      const AlignedBuffer<double> sum = pass.sums().take();
       const FisherDiagonal expected =
           compute(network, repeated, {kind}, Likelihood::Categorical, isa, 1, Normalization::Sum);
       // Roots of weights are rounded once, twice squared: 2e-7; chains of 50 and 75 terms: typically 1e-6.

@@ -1,10 +1,12 @@
 #include "fisherdiag/io/atomic_file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <thread>
 #include <vector>
@@ -105,6 +107,29 @@ TEST_CASE("atomic file: a symbolic link stays one, its target is replaced", "[at
   REQUIRE(read_file(folder / "target") == "new");
   REQUIRE(read_file(folder / "later") == "created");
   REQUIRE(folder.count() == 4);
+}
+
+TEST_CASE("atomic file: what a killed writer left is removed, what may be in use is not", "[atomic]") {
+  const TemporaryFolder folder;
+  const auto left = [&folder](const std::string& name, int minutes) {
+    folder.file(name, "half");
+    std::filesystem::last_write_time(
+        folder / name, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(minutes));
+  };
+  left(".out.123.0.456.tmp", 11);
+  left(".out.124.0.456.tmp", 9);     // its writer may not have locked it yet
+  left(".out.125.0.456.tmp", 60);    // its writer lives
+  left(".out.1.126.0.456.tmp", 60);  // of a file called out.1
+  left(".out.127.0.tmp", 60);        // not ours
+  left(".out.a.b.c.tmp", 60);
+  const int writer = ::open((folder / ".out.125.0.456.tmp").c_str(), O_WRONLY);
+  REQUIRE(::flock(writer, LOCK_EX | LOCK_NB) == 0);
+  write_all(folder / "out", "new");
+  ::close(writer);
+  REQUIRE_FALSE(std::filesystem::exists(folder / ".out.123.0.456.tmp"));
+  REQUIRE(folder.count() == 6);
+  write_all(folder / "out", "newer");
+  REQUIRE_FALSE(std::filesystem::exists(folder / ".out.125.0.456.tmp"));
 }
 
 TEST_CASE("atomic file: a failed write leaves the old file and no temporary one", "[atomic]") {

@@ -119,12 +119,12 @@ struct Bf16Pass::Worker {
 
 Bf16Pass::Bf16Pass(const Network& network, const Estimator& estimator, Likelihood likelihood,
                    std::size_t block_rows, const Context& context, const kernels::Bf16Kernels& kernels,
-                   PassProfile* profile)
-    : architecture_(network.architecture()),
+                   PassProfile* profile, std::size_t section_rows)
+    : FisherPass(network.parameters().size(), section_rows),
+      architecture_(network.architecture()),
       context_(context),
       profile_(profile),
-      chunk_rows_(choose_chunk(block_rows, context.threads())),
-      sum_(network.parameters().size()) {
+      chunk_rows_(choose_chunk(block_rows, context.threads())) {
   const std::int64_t packing = PassProfile::now();
   packed_ = Bf16Network(network, kernels, context);
   if (profile_) profile_->add_to_all({PassPhase::Pack, 0, packing, PassProfile::now()});
@@ -193,9 +193,11 @@ void Bf16Pass::add(MatrixView<const float> inputs, MatrixView<const float> targe
     const FlushDenormals flush;
     tile_phase(tiles_[tile], inputs.rows, *workers_[worker]);
   });
+  sums_.advance(inputs.rows);
 }
 
 void Bf16Pass::rows_phase(std::size_t first, std::size_t count, Worker& worker, const Block& block) {
+  throw_if_stopped();
   {
     const PassTimer timer(worker.track, PassPhase::Strips);
     kernels::Bf16PairsArguments pairs;
@@ -212,6 +214,7 @@ void Bf16Pass::rows_phase(std::size_t first, std::size_t count, Worker& worker, 
     prepare_seeds(first, offset, rows, worker, block);
     if (architecture_.layers().size() == 1) continue;
     for (std::size_t k0 = 0; k0 < worker.seeds.columns(); k0 += group_columns_) {
+      throw_if_stopped();
       const std::size_t groups = std::min(group_columns_, worker.seeds.columns() - k0);
       write_seeds(k0, groups, rows, worker);
       back_propagate(first, offset, rows, k0, groups, worker);
@@ -336,25 +339,30 @@ void Bf16Pass::tile_phase(const Tile& tile, std::size_t rows, Worker& worker) {
     product.left_end = tile.left_end;
     product.right_begin = tile.right_begin;
     product.right_end = tile.right_end;
-    product.fisher = sum_.data() + architecture_.weight_offset(tile.layer);
+    product.fisher = sums_.data() + architecture_.weight_offset(tile.layer);
     product.stride = layer.inputs;
     product.scratch = worker.scratch.data();
     packed_.kernels().outer(product);
-    if (tile.right_begin > 0) continue;
-    // The bias's input is 1, so its column of F is a sum over samples.
-    const kernels::ConstBf16Lines own{product.left.block(tile.left_begin, 0),
-                                      std::min(tile.left_end * kBlock, layer.outputs) - begin, count,
-                                      product.left.stride};
-    packed_.kernels().line_sums(own, sum_.data() + architecture_.bias_offset(tile.layer) + begin);
+    if (tile.right_begin == 0) {
+      // The bias's input is 1, so its column of F is a sum over samples.
+      const kernels::ConstBf16Lines own{product.left.block(tile.left_begin, 0),
+                                        std::min(tile.left_end * kBlock, layer.outputs) - begin, count,
+                                        product.left.stride};
+      packed_.kernels().line_sums(own, sums_.data() + architecture_.bias_offset(tile.layer) + begin);
+    }
+    if (sums_.ends_at(first + count)) fold_section(tile);
   }
 }
 
-void Bf16Pass::clear() {
-  std::ranges::fill(sum_, 0.0);
-}
-
-AlignedBuffer<double> Bf16Pass::take_sum() {
-  return std::move(sum_);
+void Bf16Pass::fold_section(const Tile& tile) {
+  const LinearLayer& layer = architecture_.layers()[tile.layer];
+  const std::size_t begin = tile.right_begin * kBlock;
+  const std::size_t count = std::min(tile.right_end * kBlock, layer.inputs) - begin;
+  for (std::size_t row = tile.left_begin * kBlock; row < std::min(tile.left_end * kBlock, layer.outputs);
+       ++row) {
+    sums_.fold(architecture_.weight_offset(tile.layer) + row * layer.inputs + begin, count);
+    if (begin == 0) sums_.fold(architecture_.bias_offset(tile.layer) + row, 1);
+  }
 }
 
 }  // namespace fisherdiag

@@ -30,7 +30,8 @@ class Bf16Pass : public FisherPass {
   /// `block_rows` must be a multiple of chain_rows(); no estimator that adds gradients before squaring
   /// (batched).
   Bf16Pass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,
-           const Context& context, const kernels::Bf16Kernels& kernels, PassProfile* profile = nullptr);
+           const Context& context, const kernels::Bf16Kernels& kernels, PassProfile* profile = nullptr,
+           std::size_t section_rows = 0);
   ~Bf16Pass() override;
 
   /// Samples summed in one float32 chain.
@@ -42,8 +43,6 @@ class Bf16Pass : public FisherPass {
   void add(MatrixView<const float> inputs, MatrixView<const float> targets,
            std::span<const std::uint64_t> samples, std::span<const float> weights = {},
            MatrixView<double> traces = {}) override;
-  void clear() override;
-  AlignedBuffer<double> take_sum() override;
 
  private:
   struct Worker;
@@ -63,6 +62,7 @@ class Bf16Pass : public FisherPass {
                       std::size_t groups, Worker& worker);
   void write_traces(std::size_t first, std::size_t count, Worker& worker, MatrixView<double> traces);
   void tile_phase(const Tile& tile, std::size_t rows, Worker& worker);
+  void fold_section(const Tile& tile);
   double tile_flops(const Tile& tile, std::size_t rows) const;
 
   const Architecture& architecture_;
@@ -75,7 +75,6 @@ class Bf16Pass : public FisherPass {
   std::vector<Bf16LineBuffer> outputs_;  // per layer: Q, [outputs vectors, samples]
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Tile> tiles_;
-  AlignedBuffer<double> sum_;
 };
 
 }  // namespace fisherdiag

@@ -115,14 +115,15 @@ struct BlockPass::Worker {
 };
 
 BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelihood likelihood,
-                     std::size_t block_rows, const Context& context, PassProfile* profile, bool skip_zeros)
-    : architecture_(network.architecture()),
+                     std::size_t block_rows, const Context& context, PassProfile* profile, bool skip_zeros,
+                     std::size_t section_rows)
+    : FisherPass(network.parameters().size(), section_rows),
+      architecture_(network.architecture()),
       context_(context),
       profile_(profile),
       estimator_(estimator),
       chain_(chain_rows(estimator)),
-      packed_(network.architecture(), context),
-      sum_(network.parameters().size()) {
+      packed_(network.architecture(), context) {
   const Groups groups = choose_groups(seed_columns(estimator, likelihood, architecture_.outputs()));
   group_rows_ = groups.rows;
   group_columns_ = groups.columns;
@@ -215,6 +216,7 @@ void BlockPass::add(MatrixView<const float> inputs, MatrixView<const float> targ
     const FlushDenormals flush;
     tile_phase(tiles_[tile], inputs.rows, worker);
   });
+  sums_.advance(inputs.rows);
 }
 
 /// A chain's samples go through the network on one thread, chunk after chunk, and into that chain's own
@@ -243,8 +245,9 @@ void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const fl
   const PassRegionTimer region(profile_, PassRegion::Tiles);
   context_.parallel_for(partials_.slices(), [&](std::size_t slice, std::size_t worker) {
     const PassTimer timer(workers_[worker]->track, PassPhase::Merge);
-    partials_.add_slice_to(slice, chains, architecture_, sum_);
+    partials_.add_slice_to(slice, inputs.rows, chain_, architecture_, sums_);
   });
+  sums_.advance(inputs.rows);
 }
 
 /// Rows [offset, offset + count) of the chunk at `first` of what goes into layer `l` (of the logits: l =
@@ -260,6 +263,7 @@ void BlockPass::rows_phase(Place place, std::size_t count, Worker& worker, Matri
                            MatrixView<const float> targets, std::span<const std::uint64_t> samples) {
   const bool batched = estimator_.kind == EstimatorKind::Batched;
   const std::size_t layers = architecture_.layers().size();
+  throw_if_stopped();
   {
     const PassTimer timer(worker.track, PassPhase::Strips);
     packed_.kernels().to_strips(inputs.row(place.row), inputs.stride,
@@ -325,6 +329,7 @@ void BlockPass::seeds_and_backward(Place place, std::size_t offset, std::size_t 
   // Never past this chunk's rows: the next ones belong to another thread.
   const std::size_t group_rows = std::min(group_rows_, round_up(count, kernels::kRowTile));
   for (std::size_t k0 = 0; k0 < worker.seeds.columns(); k0 += group_columns_) {
+    throw_if_stopped();
     const std::size_t groups = std::min(group_columns_, worker.seeds.columns() - k0);
     write_seeds(k0, groups, group_rows, count, worker);
     back_propagate(place.kept, offset, group_rows, groups, k0 == 0, worker);
@@ -413,7 +418,7 @@ double BlockPass::tile_flops(const Tile& tile, std::size_t rows) const {
 void BlockPass::tile_phase(const Tile& tile, std::size_t rows, std::size_t worker) {
   const kernels::KernelTable& k = packed_.kernels();
   const std::size_t inputs = architecture_.layers()[tile.layer].inputs;
-  double* fisher = sum_.data() + architecture_.weight_offset(tile.layer);
+  double* fisher = sums_.data() + architecture_.weight_offset(tile.layer);
   const PassTimer timer(workers_[worker]->track, PassPhase::Accumulate, tile.layer, tile_flops(tile, rows));
   for (std::size_t first = 0; first < rows; first += chain_) {
     const std::size_t count = std::min(chain_, rows - first);
@@ -427,6 +432,17 @@ void BlockPass::tile_phase(const Tile& tile, std::size_t rows, std::size_t worke
       k.squared_outer_skip(left, right, tile.range, fisher, inputs, workers_[worker]->scratch());
       if (tile.range.strip_begin == 0) add_bias(tile, left, 0);
     }
+    if (sums_.ends_at(first + count)) fold_section(tile);
+  }
+}
+
+void BlockPass::fold_section(const Tile& tile) {
+  const std::size_t lanes = packed_.kernels().lanes, inputs = architecture_.layers()[tile.layer].inputs;
+  const std::size_t begin = tile.range.strip_begin * lanes;
+  const std::size_t count = std::min(tile.range.strip_end * lanes, inputs) - begin;
+  for (std::size_t row = tile.range.row_begin; row < tile.range.row_end; ++row) {
+    sums_.fold(architecture_.weight_offset(tile.layer) + row * inputs + begin, count);
+    if (begin == 0) sums_.fold(architecture_.bias_offset(tile.layer) + row, 1);
   }
 }
 
@@ -435,19 +451,11 @@ void BlockPass::add_bias(const Tile& tile, const kernels::ConstStrips& left, dou
   const std::size_t lanes = packed_.kernels().lanes, begin = tile.range.row_begin;
   const std::size_t count = tile.range.row_end - begin;
   const kernels::ConstStrips own{left.data + begin / lanes * left.stride, left.rows, count, left.stride};
-  double* fisher = sum_.data() + architecture_.bias_offset(tile.layer) + begin;
+  double* fisher = sums_.data() + architecture_.bias_offset(tile.layer) + begin;
   if (estimator_.kind != EstimatorKind::Batched) return packed_.kernels().column_sums(own, false, fisher);
   double sums[kTileRowsOfF] = {};
   packed_.kernels().column_sums(own, false, sums);
   for (std::size_t o = 0; o < count; ++o) fisher[o] += scale * sums[o] * sums[o];
-}
-
-void BlockPass::clear() {
-  std::ranges::fill(sum_, 0.0);
-}
-
-AlignedBuffer<double> BlockPass::take_sum() {
-  return std::move(sum_);
 }
 
 }  // namespace fisherdiag

@@ -26,9 +26,11 @@ namespace fisherdiag {
 class BlockPass : public FisherPass {
  public:
   /// `block_rows` must be a multiple of chain_rows(). `profile`, if given, must have context.threads() tracks
-  /// or more and outlive the pass. `skip_zeros`: FisherOptions::skip_zeros.
+  /// or more and outlive the pass. `skip_zeros`: FisherOptions::skip_zeros. `section_rows`: a multiple of
+  /// chain_rows().
   BlockPass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,
-            const Context& context, PassProfile* profile = nullptr, bool skip_zeros = true);
+            const Context& context, PassProfile* profile = nullptr, bool skip_zeros = true,
+            std::size_t section_rows = 0);
   ~BlockPass() override;
 
   /// Samples summed in one float chain: kChain, or for batched the batch.
@@ -47,12 +49,6 @@ class BlockPass : public FisherPass {
   void add(MatrixView<const float> inputs, MatrixView<const float> targets,
            std::span<const std::uint64_t> samples, std::span<const float> weights = {},
            MatrixView<double> traces = {}) override;
-
-  /// Forgets what was added.
-  void clear() override;
-
-  /// The sum, in parameter order. Frees everything else.
-  AlignedBuffer<double> take_sum() override;
 
  private:
   struct Worker;
@@ -84,6 +80,7 @@ class BlockPass : public FisherPass {
                       bool overwrite, Worker& worker);
   double tile_flops(const Tile& tile, std::size_t rows) const;
   void tile_phase(const Tile& tile, std::size_t rows, std::size_t worker);
+  void fold_section(const Tile& tile);
   void add_bias(const Tile& tile, const kernels::ConstStrips& left, double scale);
 
   const Architecture& architecture_;
@@ -98,8 +95,7 @@ class BlockPass : public FisherPass {
   std::vector<StripBuffer> outputs_;  // per layer: Q (batched: D)
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Tile> tiles_;
-  ChainPartials partials_;  // empty unless F is small
-  AlignedBuffer<double> sum_;
+  ChainPartials partials_;          // empty unless F is small
   std::span<const float> weights_;  // of the block that is being added
   MatrixView<double> traces_;       // the same
 };

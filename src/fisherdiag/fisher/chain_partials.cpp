@@ -48,19 +48,25 @@ void ChainPartials::add(const kernels::KernelTable& kernels, std::size_t chain, 
   kernels.column_sums(q, false, bias);
 }
 
-void ChainPartials::add_slice_to(std::size_t slice, std::size_t chains, const Architecture& architecture,
-                                 AlignedBuffer<double>& sum) const {
+void ChainPartials::add_slice_to(std::size_t slice, std::size_t rows, std::size_t chain_rows,
+                                 const Architecture& architecture, SectionedSum& sums) const {
   const Slice& s = slices_[slice];
   const std::size_t inputs = architecture.layers()[s.layer].inputs;
-  for (std::size_t chain = 0; chain < chains; ++chain)
+  for (std::size_t first = 0, chain = 0; first < rows; first += chain_rows, ++chain) {
+    const bool ends_section = sums.ends_at(std::min(first + chain_rows, rows));
     for (std::size_t row = s.row_begin; row < s.row_end; ++row) {
       const float* partial =
           weights_.data() + chain * weight_floats_ + weight_offsets_[s.layer] + row * strides_[s.layer];
-      double* weight = sum.data() + architecture.weight_offset(s.layer) + row * inputs;
+      const std::size_t weights = architecture.weight_offset(s.layer) + row * inputs;
+      const std::size_t bias = architecture.bias_offset(s.layer) + row;
+      double* weight = sums.data() + weights;
       for (std::size_t i = 0; i < inputs; ++i) weight[i] += static_cast<double>(partial[i]);
-      sum[architecture.bias_offset(s.layer) + row] +=
-          biases_[chain * bias_values_ + bias_offsets_[s.layer] + row];
+      sums.data()[bias] += biases_[chain * bias_values_ + bias_offsets_[s.layer] + row];
+      if (!ends_section) continue;
+      sums.fold(weights, inputs);
+      sums.fold(bias, 1);
     }
+  }
 }
 
 }  // namespace fisherdiag

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fisherdiag/base/aligned.hpp"
+#include "fisherdiag/fisher/sections.hpp"
 #include "fisherdiag/kernels/table.hpp"
 #include "fisherdiag/nn/architecture.hpp"
 
@@ -27,9 +28,10 @@ class ChainPartials {
 
   /// F is cut into this many slices.
   std::size_t slices() const { return slices_.size(); }
-  /// Adds the first `chains` partials of one slice to the sum [P], chain after chain.
-  void add_slice_to(std::size_t slice, std::size_t chains, const Architecture& architecture,
-                    AlignedBuffer<double>& sum) const;
+  /// Adds the partials of one slice to the sums, chain after chain: those of `rows` samples in chains of
+  /// `chain_rows`.
+  void add_slice_to(std::size_t slice, std::size_t rows, std::size_t chain_rows,
+                    const Architecture& architecture, SectionedSum& sums) const;
 
  private:
   struct Slice {

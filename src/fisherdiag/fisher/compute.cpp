@@ -1,30 +1,28 @@
 #include "fisherdiag/fisher/compute.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <limits>
-#include <vector>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/version.hpp"
-#include "fisherdiag/fisher/block_reader.hpp"
+#include "fisherdiag/fisher/checkpoint.hpp"
+#include "fisherdiag/fisher/fingerprint.hpp"
+#include "fisherdiag/fisher/fisher_run.hpp"
 #include "fisherdiag/fisher/memory.hpp"
+#include "fisherdiag/fisher/normalize.hpp"
 #include "fisherdiag/fisher/pass.hpp"
 #include "fisherdiag/fisher/request.hpp"
-#include "fisherdiag/fisher/sample_scores.hpp"
 #include "fisherdiag/fisher/sampling.hpp"
+#include "fisherdiag/fisher/shard.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 
 namespace fisherdiag {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 void check_request(const Network& network, const Dataset& data, const FisherOptions& options,
                    const Context& context) {
@@ -33,21 +31,6 @@ void check_request(const Network& network, const Dataset& data, const FisherOpti
   if (options.profile && options.profile->threads() < static_cast<std::size_t>(context.threads()))
     throw ArgumentError("the profile has " + std::to_string(options.profile->threads()) + " tracks for " +
                         std::to_string(context.threads()) + " threads");
-}
-
-/// sum * norm in float; a value that does not fit is an error naming its parameter.
-AlignedBuffer<float> normalize(const Architecture& architecture, const AlignedBuffer<double>& sum,
-                               double norm) {
-  AlignedBuffer<float> values(sum.size());
-  for (const ParameterTensor& tensor : architecture.parameters())
-    for (std::size_t i = tensor.offset; i < tensor.offset + tensor.size; ++i) {
-      const double value = norm * sum[i];
-      if (!(value <= std::numeric_limits<float>::max()))
-        throw DataError("the Fisher value of element " + std::to_string(i - tensor.offset) + " of '" +
-                        tensor.name + "' is not finite; the network's outputs or inputs are too large");
-      values[i] = static_cast<float>(value);
-    }
-  return values;
 }
 
 Sampling make_sampling(const FisherOptions& options, const Network& network, const Dataset& data) {
@@ -64,79 +47,54 @@ Sampling make_sampling(const FisherOptions& options, const Network& network, con
           options.estimator.kind != EstimatorKind::Batched};
 }
 
-/// One computation: its options, what it uses and what it counts.
-struct Run {
-  const Network& network;
-  Dataset& data;
-  const FisherOptions& options;
-  const Context& context;
-  FisherStatistics& statistics;
-  std::size_t block_rows;
-  std::size_t done = 0;      // samples that went through the network, whether for scores or for the sum
-  std::size_t expected = 0;  // the same at the end, as far as known
+/// Nothing without options.checkpoint.
+std::optional<Checkpointer> make_checkpointer(const Network& network, Dataset& data,
+                                              const FisherOptions& options, const Context& context) {
+  if (!options.checkpoint) return std::nullopt;
+  if (options.subset.kind == SubsetKind::Importance)
+    throw ArgumentError("an importance subset cannot be saved in a checkpoint; use a uniform one");
+  return std::optional<Checkpointer>(std::in_place, *options.checkpoint,
+                                     computation_identity(network, data, options, context),
+                                     network.parameters().size());
+}
 
-  void report_progress() const {
-    if (options.progress && !options.progress(done, expected)) throw InterruptedError("interrupted");
+/// All but the samples.
+FisherMetadata describe(const Network& network, const Dataset& data, const FisherOptions& options,
+                        const Context& context) {
+  FisherMetadata metadata;
+  metadata.estimator = options.estimator;
+  metadata.likelihood = options.likelihood;
+  metadata.normalization = options.normalization;
+  {
+    const PassTimer timer(options.profile ? &options.profile->main_track() : nullptr, PassPhase::Digest);
+    metadata.weights_sha256 = network.sha256();
   }
+  metadata.data = data.name();
+  metadata.isa = isa_name(context.isa());
+  metadata.precision = options.precision;
+  metadata.precision_unit = precision_unit(options.precision, context.isa());
+  metadata.version = version();
+  return metadata;
+}
+
+/// Samples [first, first + count) in sections of `section_rows`.
+struct ShardRange {
+  std::size_t first, count, section_rows;
 };
 
-SampleScores score(Run& run) {
-  ScoreOptions options{
-      run.options.estimator, run.options.likelihood, run.block_rows, run.options.profile, {}};
-  run.expected = run.data.size() + (run.options.until ? 0 : run.options.subset.size.value_or(0));
-  options.progress = [&](std::size_t done) {
-    run.done = done;
-    run.report_progress();
-    return true;
+ShardRange shard_range(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
+                       const ShardPlace& place) {
+  if (place.index < 1 || place.index > place.count) throw ArgumentError("there is no shard " + place.text());
+  if (options.subset.kind != SubsetKind::All || options.max_samples || options.until)
+    throw ArgumentError("a shard is a part of all samples, not of a subset");
+  std::size_t rows = pass_section_rows(architecture, options, samples);
+  if (rows == 0) rows = samples;
+  const std::size_t sections = (samples + rows - 1) / rows;
+  // Rounded up, so that with fewer sections than shards the first ones have work.
+  const auto begin = [&](std::size_t shard) {
+    return std::min(samples, (shard * sections + place.count - 1) / place.count * rows);
   };
-  run.statistics.flops +=
-      static_cast<double>(run.data.size()) * score_flops_per_sample(run.network.architecture());
-  return score_samples(run.network, run.data, options, run.context, run.statistics.reading_seconds);
-}
-
-void add_round(Run& run, Sampling& sampling, const SampleRound& round, BlockReader& reader,
-               FisherPass& pass) {
-  PassTrack* track = run.options.profile ? &run.options.profile->main_track() : nullptr;
-  const Architecture& architecture = run.network.architecture();
-  const std::size_t layers = architecture.layers().size();
-  AlignedBuffer<double> traces(sampling.wants_traces() ? std::min(run.block_rows, round.count) * layers : 0);
-  run.statistics.flops +=
-      static_cast<double>(round.count) *
-      fisher_flops_per_sample(architecture, run.options.estimator, run.options.likelihood);
-  reader.select(round.samples);
-  if (round.replaces) pass.clear();
-  for (std::size_t done = 0; done < round.count;) {
-    const std::size_t count = std::min(run.block_rows, round.count - done);
-    const Clock::time_point reading = Clock::now();
-    {
-      const PassTimer timer(track, PassPhase::Read);
-      reader.read(done, count);
-    }
-    run.statistics.reading_seconds += seconds_since(reading);
-    const std::span<const float> weights(round.weights);
-    pass.add(reader.inputs(), reader.targets(), reader.samples(),
-             weights.empty() ? weights : weights.subspan(done, count),
-             {traces.data(), traces.empty() ? 0 : count, layers});
-    sampling.add_traces({traces.data(), traces.empty() ? 0 : count * layers});
-    done += count;
-    run.done += count;
-    run.report_progress();
-  }
-}
-
-/// The sum over all rounds that `sampling` asks for.
-AlignedBuffer<double> sum_rounds(Run& run, Sampling& sampling) {
-  if (sampling.needs_scores()) sampling.use_scores(score(run));
-  BlockReader reader(run.data, {}, std::min(run.block_rows, sampling.bound()),
-                     needs_targets(run.options.estimator.kind));
-  const std::unique_ptr<FisherPass> pass = make_pass(run.network, run.options, run.block_rows, run.context);
-  do {
-    const SampleRound& round = sampling.next();
-    run.expected = run.done + round.count;
-    add_round(run, sampling, round, reader, *pass);
-    sampling.finish_round();
-  } while (!sampling.finished());
-  return pass->take_sum();
+  return {begin(place.index - 1), begin(place.index) - begin(place.index - 1), rows};
 }
 
 double norm_factor(const FisherOptions& options, const Sampling& sampling) {
@@ -162,36 +120,60 @@ FisherDiagonal compute_fisher(const Network& network, Dataset& data, const Fishe
   beside.memory_in_use += sampling.bytes();
   const std::size_t rows = choose_block_rows(architecture, beside, sampling.bound(), context);
 
-  FisherStatistics own;
-  own.workspace_bytes =
-      fisher_memory(architecture, options, sampling.bound(), rows, context) + sampling.bytes();
-  const Clock::time_point start = Clock::now();
-  Run run{network, data, options, context, own, rows};
-  const AlignedBuffer<double> sum = sum_rounds(run, sampling);
+  std::optional<Checkpointer> checkpointer = make_checkpointer(network, data, options, context);
+  FisherRun run(network, data, options, context, rows, checkpointer ? &*checkpointer : nullptr);
+  const AlignedBuffer<double> sum = run.sum(sampling);
   AlignedBuffer<float> values;
   {
     const PassTimer timer(track, PassPhase::Normalize);
-    values = normalize(architecture, sum, norm_factor(options, sampling));
+    values = normalize(architecture.parameters(), sum, norm_factor(options, sampling));
   }
-  own.seconds = seconds_since(start) - own.reading_seconds;
-  if (statistics) *statistics = own;
+  if (statistics) {
+    *statistics = run.statistics();
+    statistics->workspace_bytes =
+        fisher_memory(architecture, options, sampling.bound(), rows, context) + sampling.bytes();
+  }
 
-  FisherMetadata metadata;
-  metadata.estimator = options.estimator;
-  metadata.likelihood = options.likelihood;
-  metadata.normalization = options.normalization;
+  FisherMetadata metadata = describe(network, data, options, context);
   metadata.samples = sampling.used();
   metadata.sampling = sampling.record(options.normalization == Normalization::Mean);
-  {
-    const PassTimer timer(track, PassPhase::Digest);
-    metadata.weights_sha256 = network.sha256();
-  }
-  metadata.data = data.name();
-  metadata.isa = isa_name(context.isa());
-  metadata.precision = options.precision;
-  metadata.precision_unit = precision_unit(options.precision, context.isa());
-  metadata.version = version();
   return FisherDiagonal(architecture.parameters(), std::move(values), std::move(metadata));
+}
+
+FisherShard compute_fisher_shard(const Network& network, Dataset& data, const FisherOptions& options,
+                                 const ShardPlace& place, const Context& context,
+                                 FisherStatistics* statistics) {
+  check_request(network, data, options, context);
+  require_finite_weights(network);
+  const Architecture& architecture = network.architecture();
+  const ShardRange range = shard_range(architecture, options, data.size(), place);
+  FisherShard shard;
+  shard.place = place;
+  shard.samples = range.count;
+  shard.identity = computation_identity(network, data, options, context);
+  shard.metadata = describe(network, data, options, context);
+  shard.metadata.samples = data.size();
+  if (statistics) *statistics = {};
+  if (range.count == 0) return shard;
+
+  FisherOptions beside = options;  // the sums of its sections are not the pass's
+  beside.memory_in_use += (range.count + range.section_rows - 1) / range.section_rows *
+                          aligned_bytes(architecture.parameter_count() * sizeof(double));
+  const std::size_t rows = choose_block_rows(architecture, beside, range.count, context);
+  std::optional<Checkpointer> checkpointer;
+  if (options.checkpoint) {
+    std::map<std::string, std::string> identity = shard.identity;
+    identity["shard"] = place.text();
+    checkpointer.emplace(*options.checkpoint, std::move(identity), architecture.parameter_count());
+  }
+  Sampling sampling({}, std::nullopt, range.count, architecture.layers().size(), options.estimator.seed,
+                    options.estimator.kind != EstimatorKind::Batched);
+  FisherRun run(network, data, options, context, rows, checkpointer ? &*checkpointer : nullptr);
+  run.restrict_to(range.first, range.section_rows);
+  run.sum(sampling);
+  shard.sections = run.take_sections();
+  if (statistics) *statistics = run.statistics();
+  return shard;
 }
 
 }  // namespace fisherdiag

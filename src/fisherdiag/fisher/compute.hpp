@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 
@@ -15,6 +16,13 @@
 #include "fisherdiag/parallel/context.hpp"
 
 namespace fisherdiag {
+
+/// Saves the state of a pass, exact to the bit, so that it can go on after an interruption or a crash.
+struct CheckpointRequest {
+  std::filesystem::path path;
+  double every_seconds = 30;  ///< and where the pass stops or is over
+  bool resume = false;        ///< goes on from the file, where it exists
+};
 
 struct FisherOptions {
   Estimator estimator;
@@ -33,12 +41,16 @@ struct FisherOptions {
   std::size_t max_memory_bytes = 0;  ///< bound on memory_in_use and what the pass allocates; 0: none
   std::size_t memory_in_use = 0;     ///< bytes of that bound which are not the pass's
   PassProfile* profile = nullptr;    ///< records where time goes; needs a track for each thread
-  /// Called between blocks with samples done and in all, which grows with `until`; samples that importance
-  /// looks at count twice if they are taken. Returning false stops with InterruptedError.
+  /// Called before the first block and after each with samples done and in all, which grows with `until`;
+  /// samples that importance looks at count twice if they are taken. Returning false stops with
+  /// InterruptedError.
   std::function<bool(std::size_t done, std::size_t total)> progress;
+  /// Asked within blocks from any thread; returning true stops with InterruptedError, as soon as that can be.
+  std::function<bool()> stop;
+  std::optional<CheckpointRequest> checkpoint;  ///< not with an importance subset
 };
 
-/// Where the time of a pass went, and its work.
+/// Where the time of a pass went, and its work; of a resumed one together with what came before.
 struct FisherStatistics {
   double seconds = 0;          ///< the pass alone, without reading data
   double reading_seconds = 0;  ///< waiting for data
@@ -54,7 +66,8 @@ struct FisherStatistics {
 /// importance subset an estimate of the sum over all. Errors: ArgumentError (features differ, targets of the
 /// wrong kind, an estimator the likelihood does not have, subset or until that makes no sense, memory bound
 /// too small, naming what is needed), DataError (label outside the classes, a value or result that is not
-/// finite, naming sample or parameter), InterruptedError; and what reading throws.
+/// finite, naming sample or parameter; a checkpoint that cannot be used), InterruptedError; and what reading
+/// and writing a checkpoint throw.
 FisherDiagonal compute_fisher(const Network& network, Dataset& data, const FisherOptions& options,
                               const Context& context, FisherStatistics* statistics = nullptr);
 

@@ -129,6 +129,10 @@ FisherDiagonal FisherDiagonal::load(const std::filesystem::path& path) {
     tensors.push_back({entry.name, entry.shape, total, entry.elements});
     total += entry.elements;
   }
+  const std::string* format = find(file.metadata(), "format");
+  if (format && format->starts_with("fisherdiag."))
+    throw DataError(path.string() + ": is a " + format->substr(std::string("fisherdiag.").size()) +
+                    " of a computation, not a Fisher diagonal");
   FisherMetadata metadata;
   try {
     metadata = FisherMetadata::from_strings(file.metadata());

@@ -40,7 +40,9 @@ std::size_t fisher_memory(const Architecture& architecture, const FisherOptions&
   const std::size_t inputs = aligned_bytes(rows * architecture.inputs() * sizeof(float));
   std::size_t total = inputs + aligned_bytes(rows * targets * sizeof(float)) + rows * sizeof(std::uint64_t);
   if (options.subset.kind == SubsetKind::Importance) total += left_over(inputs);
-  const std::size_t pass = pass_bytes(architecture, options, block_rows, context);
+  std::size_t pass = pass_bytes(architecture, options, block_rows, context);
+  if (pass_section_rows(architecture, options, samples))
+    pass += aligned_bytes(architecture.parameter_count() * sizeof(double));
   // Afterwards the sums and the result they become are alive together.
   const std::size_t result = aligned_bytes(architecture.parameter_count() * sizeof(double)) +
                              aligned_bytes(architecture.parameter_count() * sizeof(float));

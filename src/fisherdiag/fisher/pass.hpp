@@ -3,19 +3,23 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "fisherdiag/base/aligned.hpp"
 #include "fisherdiag/base/matrix_view.hpp"
 #include "fisherdiag/fisher/compute.hpp"
+#include "fisherdiag/fisher/sections.hpp"
 
 namespace fisherdiag {
 
 /// Adds blocks of samples to the un-normalised sum of squared per-sample gradients.
 class FisherPass {
  public:
-  FisherPass() = default;
+  /// Sums in sections of `section_rows` samples (sections.hpp); 0: in one.
+  FisherPass(std::size_t parameters, std::size_t section_rows) : sums_(parameters, section_rows) {}
   FisherPass(const FisherPass&) = delete;
   FisherPass& operator=(const FisherPass&) = delete;
   virtual ~FisherPass() = default;
@@ -28,16 +32,31 @@ class FisherPass {
                    std::span<const std::uint64_t> samples, std::span<const float> weights = {},
                    MatrixView<double> traces = {}) = 0;
 
-  /// Forgets what was added.
-  virtual void clear() = 0;
+  /// Asked between pieces of a block from any thread; once it says true add() may throw InterruptedError.
+  void set_stop(std::function<bool()> stop) { stop_ = std::move(stop); }
 
-  /// The sum, in parameter order. Frees everything else.
-  virtual AlignedBuffer<double> take_sum() = 0;
+  /// What was added so far, in parameter order. add() leaves it as it was where it throws InterruptedError.
+  SectionedSum& sums() { return sums_; }
+
+ protected:
+  /// For add(), as long as the sums are untouched.
+  void throw_if_stopped() const;
+
+  SectionedSum sums_;
+
+ private:
+  std::function<bool()> stop_;
 };
 
 /// The pass for options.precision. Throws UnsupportedError and ArgumentError as check_precision.
 std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOptions& options,
-                                      std::size_t block_rows, const Context& context);
+                                      std::size_t block_rows, std::size_t section_rows,
+                                      const Context& context);
+
+/// Samples of a section of that pass over `samples` samples (sections.hpp); 0 for a subset, or where one
+/// section holds all.
+std::size_t pass_section_rows(const Architecture& architecture, const FisherOptions& options,
+                              std::size_t samples);
 
 /// Samples a block of that pass must be a multiple of.
 std::size_t pass_chain_rows(const FisherOptions& options);
@@ -46,7 +65,7 @@ std::size_t pass_chain_rows(const FisherOptions& options);
 std::size_t pass_rows_per_thread(const Architecture& architecture, const FisherOptions& options,
                                  const Context& context);
 
-/// Bytes that pass allocates with blocks of `block_rows` rows, its sums included.
+/// Bytes that pass allocates with blocks of `block_rows` rows, a sum in one section included.
 std::size_t pass_bytes(const Architecture& architecture, const FisherOptions& options, std::size_t block_rows,
                        const Context& context);
 

@@ -102,6 +102,16 @@ void Sampling::finish_round() {
   finished_ = used_ == bound_ || !until_ || relative_error() <= *until_;
 }
 
+std::vector<double> Sampling::moments() const {
+  return wants_traces() ? uniform_error_.state() : std::vector<double>();
+}
+
+const SampleRound& Sampling::resume(std::uint64_t rounds, std::span<const double> moments) {
+  while (rounds_ < rounds) next();
+  if (!moments.empty()) uniform_error_.restore(moments);
+  return round_;
+}
+
 TraceMean Sampling::trace_mean(std::size_t part) const {
   if (whole_) return {1, 0};
   return weighted() ? importance_error_.mean(part) : uniform_error_.mean(part);

@@ -50,6 +50,12 @@ class Sampling {
   void finish_round();
   bool finished() const { return finished_; }
 
+  /// Rounds begun, and what was measured in them, to go on with later: not for importance.
+  std::uint64_t rounds() const { return rounds_; }
+  std::vector<double> moments() const;
+  /// Begins the last of `rounds` rounds with these moments: the round that next() would return then.
+  const SampleRound& resume(std::uint64_t rounds, std::span<const double> moments);
+
   /// Most samples that may be taken, and those taken when the current round is over.
   std::size_t bound() const { return bound_; }
   std::size_t used() const { return used_; }

@@ -3,6 +3,9 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <string>
+
+#include "fisherdiag/base/error.hpp"
 
 namespace fisherdiag {
 
@@ -52,6 +55,20 @@ TraceMean UniformTraceError::mean(std::size_t part) const {
   const auto n = static_cast<double>(count_);
   const double variance = parts_[part].squares / (n - 1);
   return {parts_[part].mean, std::sqrt(variance / n * (1 - n / static_cast<double>(population_)))};
+}
+
+std::vector<double> UniformTraceError::state() const {
+  std::vector<double> state = {static_cast<double>(count_)};
+  for (const Moments& part : parts_) state.insert(state.end(), {part.mean, part.squares});
+  return state;
+}
+
+void UniformTraceError::restore(std::span<const double> state) {
+  if (state.size() != 1 + 2 * parts_.size())
+    throw DataError("the moments of " + std::to_string(parts_.size()) + " traces are " +
+                    std::to_string(1 + 2 * parts_.size()) + " numbers, not " + std::to_string(state.size()));
+  count_ = static_cast<std::uint64_t>(state[0]);
+  for (std::size_t p = 0; p < parts_.size(); ++p) parts_[p] = {state[1 + 2 * p], state[2 + 2 * p]};
 }
 
 ImportanceTraceError::ImportanceTraceError(std::size_t parts, std::uint64_t population)

@@ -29,6 +29,10 @@ class UniformTraceError {
   /// Of part p <= parts.
   TraceMean mean(std::size_t part) const;
 
+  /// All there is to it as numbers, to be put back. Throws DataError for another count of numbers.
+  std::vector<double> state() const;
+  void restore(std::span<const double> state);
+
  private:
   /// Running mean and sum of squared deviations (Welford 1962).
   struct Moments {

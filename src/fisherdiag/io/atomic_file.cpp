@@ -1,6 +1,7 @@
 #include "fisherdiag/io/atomic_file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "fisherdiag/base/error.hpp"
@@ -78,18 +80,32 @@ Destination resolve(const fs::path& path) {
   return destination;
 }
 
+/// With the numbers after it, a temporary name stays under the usual limit of 255 bytes.
+constexpr std::size_t kMostKeptBytes = 180;
+constexpr std::string_view kTemporaryEnd = ".tmp";
+constexpr std::size_t kTemporaryNumbers = 3;
+
+/// ".NAME." for a file called NAME: how its temporary names begin.
+std::string temporary_start(const fs::path& file) {
+  return std::string(".").append(file.filename().string(), 0, kMostKeptBytes).append(".");
+}
+
 /// A name beside `file` that no other process or thread takes: the process, a count and the time go into it.
 fs::path temporary_name(const fs::path& file) {
   static std::atomic<unsigned> count{0};
-  // With the numbers, the name stays under the usual limit of 255 bytes.
-  constexpr std::size_t kMostKeptBytes = 180;
   const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-  std::string name = ".";
-  name.append(file.filename().string(), 0, kMostKeptBytes);
-  for (const auto part : {static_cast<long long>(::getpid()), static_cast<long long>(count.fetch_add(1)),
-                          static_cast<long long>(now)})
+  std::string name = temporary_start(file) + std::to_string(::getpid());
+  for (const auto part : {static_cast<long long>(count.fetch_add(1)), static_cast<long long>(now)})
     name.append(".").append(std::to_string(part));
-  return folder_of(file) / name.append(".tmp");
+  return folder_of(file) / name.append(kTemporaryEnd);
+}
+
+bool is_temporary_of(const std::string& name, const std::string& start) {
+  if (!name.starts_with(start) || !name.ends_with(kTemporaryEnd)) return false;
+  if (name.size() < start.size() + kTemporaryEnd.size()) return false;
+  const std::string numbers = name.substr(start.size(), name.size() - start.size() - kTemporaryEnd.size());
+  return numbers.find_first_not_of("0123456789.") == std::string::npos &&
+         std::ranges::count(numbers, '.') == kTemporaryNumbers - 1;
 }
 
 int open_retrying(const fs::path& path, int flags, mode_t mode = 0) {
@@ -98,6 +114,28 @@ int open_retrying(const fs::path& path, int flags, mode_t mode = 0) {
     descriptor = ::open(path.c_str(), flags | O_CLOEXEC, mode);
   } while (descriptor < 0 && errno == EINTR);
   return descriptor;
+}
+
+/// Removes `path` if its writer is gone: a living one holds a lock, and one that has not come to locking yet
+/// has a young file.
+void remove_if_abandoned(const fs::path& path) {
+  constexpr std::chrono::minutes kYoung{10};
+  std::error_code error;
+  const auto written = fs::last_write_time(path, error);
+  if (error || fs::file_time_type::clock::now() - written < kYoung) return;
+  const int descriptor = open_retrying(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (descriptor < 0) return;
+  if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(path.c_str());
+  ::close(descriptor);
+}
+
+/// What killed writers of `file` left beside it. Failing to clean up is no error.
+void remove_abandoned(const fs::path& file) {
+  const std::string start = temporary_start(file);
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_of(file), error), end; !error && entry != end;
+       entry.increment(error))
+    if (is_temporary_of(entry->path().filename().string(), start)) remove_if_abandoned(entry->path());
 }
 
 /// Syncs what `descriptor` is open on. Never retried: after a failure the kernel may have dropped the data
@@ -144,6 +182,7 @@ AtomicFile::AtomicFile(const fs::path& path) {
     if (descriptor_ < 0) fail(path_, "cannot be opened for writing");
     return;
   }
+  remove_abandoned(path_);
   do {
     temporary_ = temporary_name(path_);
     descriptor_ = open_retrying(temporary_, O_WRONLY | O_CREAT | O_EXCL, destination.exists ? 0600 : 0666);
@@ -152,6 +191,8 @@ AtomicFile::AtomicFile(const fs::path& path) {
     temporary_.clear();
     fail(path_, "cannot create a file beside it");
   }
+  // Says that this writer lives; where the file system has no locks, only the file's age does.
+  [[maybe_unused]] const int unlocked = ::flock(descriptor_, LOCK_EX | LOCK_NB);
   // A file that is replaced keeps its permissions; where that is refused, the new file stays private.
   if (destination.exists) [[maybe_unused]]
     const int refused = ::fchmod(descriptor_, destination.mode);

@@ -10,8 +10,9 @@
 namespace fisherdiag {
 
 /// Writes to a unique temporary name beside `path`; commit() syncs it, renames it over `path` and syncs the
-/// folder. Without commit() the destructor removes the temporary file. Every failure throws IoError and
-/// leaves `path` as it was. An output that is not a regular file (/dev/stdout, a pipe) is written directly.
+/// folder. What a killed writer of `path` left there is removed once it is ten minutes old. Without commit()
+/// the destructor removes the temporary file. Every failure throws IoError and leaves `path` as it was. An
+/// output that is not a regular file (/dev/stdout, a pipe) is written directly.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);

@@ -103,4 +103,20 @@ void SafetensorsFile::read(const TensorEntry& tensor, std::span<float> out) cons
   io::read_as_float(state_->file, state_->data_offset + tensor.begin, *type, std::endian::little, out);
 }
 
+void SafetensorsFile::read_doubles(const TensorEntry& tensor, std::span<double> out) const {
+  const std::string where = "tensor " + io::quoted_name(tensor.name);
+  if (tensor.dtype != "F64")
+    throw FormatError(state_->file.name(), where + " has dtype " + tensor.dtype + ", expected F64");
+  if (out.size() != tensor.elements)
+    throw ArgumentError("[SafetensorsFile::read_doubles] " + state_->file.name() + ": " + where + " has " +
+                        std::to_string(tensor.elements) + " elements, the destination " +
+                        std::to_string(out.size()));
+  state_->file.read_at(state_->data_offset + tensor.begin, std::as_writable_bytes(out));
+  if constexpr (std::endian::native != std::endian::little)
+    for (double& value : out) {
+      const std::span<std::byte> bytes = std::as_writable_bytes(std::span(&value, 1));
+      std::reverse(bytes.begin(), bytes.end());
+    }
+}
+
 }  // namespace fisherdiag

@@ -46,17 +46,20 @@ class SafetensorsFile {
   /// Reads a floating-point tensor (F64, F32, F16 or BF16), converted to float. out.size() must be its
   /// elements. Errors: FormatError for another dtype, IoError when the bytes cannot be read.
   void read(const TensorEntry& tensor, std::span<float> out) const;
+  /// The same for an F64 tensor as it is.
+  void read_doubles(const TensorEntry& tensor, std::span<double> out) const;
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-/// A float32 tensor to be written; values are in row-major order and not copied.
+/// A float32 or float64 tensor to be written; values are in row-major order and not copied.
 struct TensorView {
   std::string name;
   std::vector<std::size_t> shape;
   std::span<const float> values;
+  std::span<const double> doubles = {};  ///< instead of values: the tensor is stored as F64
 };
 
 /// Writes tensors and metadata to `path`: to a temporary name beside it, synced, renamed. On any error `path`

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <type_traits>
 #include <unordered_set>
 #include <vector>
 
@@ -20,6 +21,18 @@ namespace {
 
 constexpr std::string_view kMetadataKey = "__metadata__";
 
+std::size_t element_count(const TensorView& tensor) {
+  return tensor.values.size() + tensor.doubles.size();
+}
+
+std::size_t byte_count(const TensorView& tensor) {
+  return tensor.values.size_bytes() + tensor.doubles.size_bytes();
+}
+
+const char* dtype_name(const TensorView& tensor) {
+  return tensor.doubles.empty() ? "F32" : "F64";
+}
+
 void check_tensors(const std::string& path, std::span<const TensorView> tensors) {
   std::unordered_set<std::string> names;
   for (const TensorView& tensor : tensors) {
@@ -27,8 +40,8 @@ void check_tensors(const std::string& path, std::span<const TensorView> tensors)
     if (tensor.name == kMetadataKey) throw ArgumentError(where + " has the name reserved for metadata");
     if (!names.insert(tensor.name).second) throw ArgumentError(where + " comes twice");
     const auto elements = io::checked_product(std::span<const std::size_t>(tensor.shape));
-    if (!elements || *elements != tensor.values.size())
-      throw ArgumentError(where + " has " + std::to_string(tensor.values.size()) +
+    if (!elements || *elements != element_count(tensor))
+      throw ArgumentError(where + " has " + std::to_string(element_count(tensor)) +
                           " values, which do not fill its shape");
   }
 }
@@ -42,9 +55,9 @@ std::string make_header(const std::string& path, std::span<const TensorView> ten
     if (!metadata.empty())
       text += nlohmann::json(kMetadataKey).dump() + ":" + nlohmann::json(metadata).dump();
     for (const TensorView& tensor : tensors) {
-      const std::uint64_t end = offset + tensor.values.size_bytes();
+      const std::uint64_t end = offset + byte_count(tensor);
       const nlohmann::ordered_json entry = {
-          {"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+          {"dtype", dtype_name(tensor)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
       if (text.size() > 1) text += ",";
       text += nlohmann::json(tensor.name).dump() + ":" + entry.dump();
       offset = end;
@@ -66,13 +79,15 @@ std::array<std::byte, sizeof(Word)> little_endian(Word word) {
   return bytes;
 }
 
-void write_values(AtomicFile& file, std::span<const float> values) {
+template <class Value>
+void write_values(AtomicFile& file, std::span<const Value> values) {
+  using Word = std::conditional_t<sizeof(Value) == 8, std::uint64_t, std::uint32_t>;
   if constexpr (std::endian::native == std::endian::little) {
     file.write(std::as_bytes(values));
   } else {
     std::vector<std::byte> bytes;
-    for (const float value : values) {
-      const auto word = little_endian(std::bit_cast<std::uint32_t>(value));
+    for (const Value value : values) {
+      const auto word = little_endian(std::bit_cast<Word>(value));
       bytes.insert(bytes.end(), word.begin(), word.end());
     }
     file.write(bytes);
@@ -88,7 +103,10 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
   AtomicFile file(path);
   file.write(little_endian(static_cast<std::uint64_t>(header.size())));
   file.write(header);
-  for (const TensorView& tensor : tensors) write_values(file, tensor.values);
+  for (const TensorView& tensor : tensors) {
+    write_values(file, tensor.values);
+    write_values(file, tensor.doubles);
+  }
   file.commit();
 }
 

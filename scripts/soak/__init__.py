@@ -1,0 +1,1 @@
+"""The heavy reliability tiers behind scripts/soak.sh."""

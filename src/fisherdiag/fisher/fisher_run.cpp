@@ -1,0 +1,152 @@
+#include "fisherdiag/fisher/fisher_run.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "fisherdiag/base/error.hpp"
+#include "fisherdiag/fisher/sample_scores.hpp"
+#include "fisherdiag/likelihood/seeds.hpp"
+
+namespace fisherdiag {
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+FisherRun::FisherRun(const Network& network, Dataset& data, const FisherOptions& options,
+                     const Context& context, std::size_t block_rows, Checkpointer* checkpointer)
+    : network_(network),
+      data_(data),
+      options_(options),
+      context_(context),
+      block_rows_(block_rows),
+      checkpointer_(checkpointer) {}
+
+void FisherRun::report_progress() const {
+  if (options_.progress && !options_.progress(done_, expected_)) throw InterruptedError("interrupted");
+}
+
+FisherStatistics FisherRun::statistics() const {
+  FisherStatistics total = own_;
+  total.seconds = before_.seconds + seconds_since(start_) - own_.reading_seconds - checkpoint_seconds_;
+  total.reading_seconds += before_.reading_seconds;
+  total.flops += before_.flops;
+  return total;
+}
+
+SampleScores FisherRun::score() {
+  ScoreOptions options{options_.estimator, options_.likelihood, block_rows_, options_.profile, {}};
+  expected_ = data_.size() + (options_.until ? 0 : options_.subset.size.value_or(0));
+  options.progress = [&](std::size_t done) {
+    done_ = done;
+    report_progress();
+    return true;
+  };
+  own_.flops += static_cast<double>(data_.size()) * score_flops_per_sample(network_.architecture());
+  return score_samples(network_, data_, options, context_, own_.reading_seconds);
+}
+
+AlignedBuffer<double> FisherRun::sum(Sampling& sampling) {
+  if (sampling.needs_scores()) sampling.use_scores(score());
+  reader_ = std::make_unique<BlockReader>(data_, std::vector<std::uint64_t>(),
+                                          std::min(block_rows_, sampling.bound()),
+                                          needs_targets(options_.estimator.kind));
+  const std::size_t section_rows =
+      shard_section_rows_ ? 0 : pass_section_rows(network_.architecture(), options_, data_.size());
+  pass_ = make_pass(network_, options_, block_rows_, section_rows, context_);
+  pass_->set_stop(options_.stop);
+  std::optional<PassState> state;
+  if (checkpointer_) state = checkpointer_->take_state();
+  try {
+    const SampleRound* round = state ? &resume(sampling, std::move(*state)) : &sampling.next();
+    for (;; round = &sampling.next()) {
+      add_round(sampling, *round);
+      sampling.finish_round();
+      if (sampling.finished()) break;
+      round_done_ = 0;
+    }
+  } catch (const InterruptedError&) {
+    if (!checkpointer_) throw;
+    save(sampling, false);
+    throw InterruptedError("interrupted; " + checkpointer_->path().string() + " holds the " +
+                           std::to_string(done_) + " samples done so far");
+  }
+  if (checkpointer_) save(sampling, true);
+  AlignedBuffer<double> sum = pass_->sums().take();
+  pass_.reset();
+  reader_.reset();
+  return sum;
+}
+
+void FisherRun::restrict_to(std::size_t first, std::size_t section_rows) {
+  first_ = first;
+  shard_section_rows_ = section_rows;
+}
+
+const SampleRound& FisherRun::resume(Sampling& sampling, PassState state) {
+  const SampleRound& round = sampling.resume(state.rounds, state.moments);
+  if (state.done > round.count)
+    throw DataError(checkpointer_->path().string() + ": has " + std::to_string(state.done) +
+                    " samples of a round of " + std::to_string(round.count));
+  pass_->sums().restore(state.position, std::move(state.running), std::move(state.total));
+  sections_ = std::move(state.sections);
+  before_ = state.statistics;
+  round_done_ = state.done;
+  done_ = sampling.used() - round.count + round_done_;
+  return round;
+}
+
+void FisherRun::add_round(Sampling& sampling, const SampleRound& round) {
+  const std::size_t layers = network_.architecture().layers().size();
+  traces_ = AlignedBuffer<double>(sampling.wants_traces() ? std::min(block_rows_, round.count) * layers : 0);
+  reader_->select(round.samples);
+  if (round.replaces) pass_->sums().clear();
+  expected_ = done_ + round.count - round_done_;
+  report_progress();
+  while (round_done_ < round.count) {
+    std::size_t count = std::min(block_rows_, round.count - round_done_);
+    if (shard_section_rows_) count = std::min(count, shard_section_rows_ - round_done_ % shard_section_rows_);
+    add_block(sampling, round, count);
+    const bool section_ends =
+        shard_section_rows_ && (round_done_ % shard_section_rows_ == 0 || round_done_ == round.count);
+    if (section_ends) sections_.push_back(pass_->sums().take_running());
+    report_progress();
+    if (checkpointer_ && round_done_ < round.count && checkpointer_->due()) save(sampling, false);
+  }
+}
+
+void FisherRun::add_block(Sampling& sampling, const SampleRound& round, std::size_t count) {
+  const Clock::time_point reading = Clock::now();
+  {
+    const PassTimer timer(options_.profile ? &options_.profile->main_track() : nullptr, PassPhase::Read);
+    reader_->read(first_ + round_done_, count);
+  }
+  own_.reading_seconds += seconds_since(reading);
+  const std::size_t layers = network_.architecture().layers().size();
+  const std::span<const float> weights(round.weights);
+  pass_->add(reader_->inputs(), reader_->targets(), reader_->samples(),
+             weights.empty() ? weights : weights.subspan(round_done_, count),
+             {traces_.data(), traces_.empty() ? 0 : count, layers});
+  sampling.add_traces({traces_.data(), traces_.empty() ? 0 : count * layers});
+  own_.flops += static_cast<double>(count) *
+                fisher_flops_per_sample(network_.architecture(), options_.estimator, options_.likelihood);
+  round_done_ += count;
+  done_ += count;
+}
+
+void FisherRun::save(const Sampling& sampling, bool finished) {
+  const FisherStatistics statistics = this->statistics();
+  const Clock::time_point begin = Clock::now();
+  const SectionedSum& sums = pass_->sums();
+  checkpointer_->save({sampling.rounds(), round_done_, sums.position(), sums.running(), sums.total(),
+                       sections_, sampling.moments(), statistics},
+                      finished);
+  checkpoint_seconds_ += seconds_since(begin);
+}
+
+}  // namespace fisherdiag

@@ -1,0 +1,48 @@
+"""The tiers of scripts/soak.sh work: a few rounds of those that take no time."""
+
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+import support
+
+SOURCE = os.environ.get("FISHERDIAG_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+sys.path.insert(0, os.path.join(SOURCE, "scripts"))
+
+from soak import faults, kills  # noqa: E402
+from soak.job import Job  # noqa: E402
+
+
+class Options:
+    kills = 4
+    seed = 5
+    most_calls = 1
+
+
+class SoakTest(unittest.TestCase):
+    def run_tier(self, tier):
+        job = Job(support.TOOL)
+        self.addCleanup(job.close)
+        summary, findings = tier(job, Options)
+        self.assertEqual(findings, [])
+        return summary
+
+    def test_kills(self):
+        self.assertRegex(self.run_tier(kills.run), r"^[4-9]|[1-9]\d kills")
+
+    @unittest.skipUnless(shutil.which("strace"), "needs strace")
+    @unittest.skipIf(os.environ.get("FISHERDIAG_SANITIZE"), "strace and the leak sanitizer exclude each other")
+    def test_faults(self):
+        if subprocess.run(["strace", "-q", "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("this container does not allow strace")
+        calls, errors = faults.CALLS, faults.ERRORS
+        self.addCleanup(setattr, faults, "CALLS", calls)
+        self.addCleanup(setattr, faults, "ERRORS", errors)
+        faults.CALLS, faults.ERRORS = ("write", "fsync", "renameat2"), ("EIO", "EINTR")
+        self.assertIn("injected faults", self.run_tier(faults.run))
+
+
+if __name__ == "__main__":
+    support.main()
