@@ -5,6 +5,8 @@ import json
 import math
 import statistics
 
+import matplotlib
+
 from . import benchmark_json, style, text
 from .sections import Section
 
@@ -130,7 +132,7 @@ def forgetting(document):
         tasks = len(runs[0]["accuracy"])
         for k in range(tasks):
             curve = [100 * statistics.fmean(run["accuracy"][t][k] for run in runs) for t in range(k, tasks)]
-            axis.plot(range(k + 1, tasks + 1), curve, color=style.SEQUENCE[k % len(style.SEQUENCE)],
+            axis.plot(range(k + 1, tasks + 1), curve, color=_task_color(k, tasks),
                       marker=style.MARKERS[k % len(style.MARKERS)], markersize=4, label=f"{k + 1}")
         axis.set_title(name.replace("ewc-", "EWC "), fontsize=9.5)
         axis.set_xlabel("tasks learned")
@@ -139,6 +141,13 @@ def forgetting(document):
     axes[0].set_ylabel("test accuracy, %")
     axes[-1].legend(title="task", bbox_to_anchor=(1.0, 1.0), loc="upper left")
     return figure
+
+
+def _task_color(task, tasks):
+    """A colour of its own for each; from early to late where there are more than the palette has."""
+    if tasks <= len(style.SEQUENCE):
+        return style.SEQUENCE[task]
+    return matplotlib.colormaps["viridis"](0.95 * task / (tasks - 1))
 
 
 def lambda_curves(document):
