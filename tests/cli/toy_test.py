@@ -48,12 +48,16 @@ class HotdogTest(support.ToolTest):
         self.assert_matrix(result["poisson"]["fisher"], [[0.7, 0.2], [0.2, 0.2]])
         self.assert_matrix(result["poisson"]["covariance"], [[2, -2], [-2, 7]])
 
-    def test_ellipses_hold_their_share(self):
-        for entry in self.run_json("toy", "hotdog")["ellipses"]:
-            if entry["of"] == "covariance":
-                # det C = 4, and the product of the semi-axes is sqrt(det C) times -2 log(1 - level).
-                area = entry["semi_axes"][0] * entry["semi_axes"][1]
-                self.assertAlmostEqual(area, -4 * math.log(1 - entry["level"]), delta=1e-9)
+    def test_ellipses_hold_their_share_and_lie_as_the_matrix_says(self):
+        result = self.run_json("toy", "hotdog")
+        (a, b), (_, d) = result["fisher"]
+        for entry in result["ellipses"]:
+            off = b if entry["of"] == "covariance" else 0
+            angle = math.radians(entry["angle_degrees"])
+            for axis, x, y in zip(entry["semi_axes"], (math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))):
+                # x^T F x at the ends of both axes; P(chi^2 with 2 degrees <= r^2) = 1 - exp(-r^2 / 2).
+                self.assertAlmostEqual(axis ** 2 * (a * x * x + 2 * off * x * y + d * y * y),
+                                       -2 * math.log(1 - entry["level"]), delta=1e-9)
 
     def test_ellipses_without_the_prior_are_kept_beside_those_with_it(self):
         result = self.run_json("toy", "hotdog", "--prior", "0.5")
