@@ -134,6 +134,7 @@ class Content(WithFakeRun):
             self.assertEqual(len(drawn), 4)
             for level, factor in (("68%", 1), ("95%", 1.6)):
                 self.assertAlmostEqual(drawn[f"F⁻¹, {level}"].width, 2 * longest * factor)
+                self.assertAlmostEqual(drawn[f"F⁻¹, {level}"].height, 2 * factor)
                 self.assertAlmostEqual(drawn[f"1/F$_{{ii}}$, the diagonal, {level}"].width, 2 * diagonal * factor)
                 self.assertEqual(drawn[f"1/F$_{{ii}}$, the diagonal, {level}"].angle, 90)
 
