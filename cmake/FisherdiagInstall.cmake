@@ -8,9 +8,12 @@ install(TARGETS fisherdiag EXPORT fisherdiag-targets
         LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime NAMELINK_COMPONENT dev
         RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT runtime)
 
+install(TARGETS fisherdiag_c LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime NAMELINK_COMPONENT dev
+        RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT runtime)
+
 # kernels/impl includes xsimd, which users of the library need not have.
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/src/fisherdiag" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev
-        FILES_MATCHING PATTERN "*.hpp" PATTERN "impl" EXCLUDE)
+        FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h" PATTERN "impl" EXCLUDE)
 
 if(TARGET fisherdiag_cli)
   install(TARGETS fisherdiag_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT tools)

@@ -1,4 +1,4 @@
-// kernel/gemm, kernel/squared_outer, kernel/gram_squared: /<N x I x O>/isa:<isa>/threads:<t>
+// kernel/gemm, kernel/squared_outer: /<N x I x O>/isa:<isa>/threads:<t>
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -153,12 +153,6 @@ void register_product_benchmarks(const Settings& settings) {
         add_kernel("gemm" + suffix, [=](benchmark::State& state) { gemm(state, s, isa, t); });
         add_kernel("squared_outer" + suffix, [=, &k](benchmark::State& state) {
           outer(state, s, isa, t, kernels::kChain, k.squared_outer, [](double sum) { return sum; });
-        });
-        add_kernel("gram_squared" + suffix, [=, &k](benchmark::State& state) {
-          const auto square = [&k](auto&& l, auto&& r, auto&& range, double* f, std::size_t stride) {
-            k.gram_squared(l, r, range, 1.0, f, stride);
-          };
-          outer(state, s, isa, t, 128, square, [](double sum) { return sum * sum; });
         });
 #ifdef FISHERDIAG_HAVE_OPENBLAS
         if (isa == settings.isa)

@@ -1,4 +1,5 @@
-// fisherdiag check: the engine against a double-precision reference on the user's own model and data.
+// fisherdiag check: the engine against a double-precision reference on the user's own model and data, or the
+// network against the reference outputs it was exported with.
 #include "fisherdiag/fisher/check.hpp"
 
 #include "cli/errors.hpp"
@@ -7,16 +8,21 @@
 #include "cli/progress.hpp"
 #include "cli/verbs.hpp"
 #include "fisherdiag/base/version.hpp"
+#include "fisherdiag/fisher/replay.hpp"
 
 namespace fisherdiag::cli {
 
 namespace {
+
+/// What --replay without a file means.
+constexpr const char* kBesideWeights = "beside";
 
 struct CheckVerbOptions {
   CommonOptions common;
   ModelOptions model;
   EstimatorOptions estimator;
   std::size_t samples = 8;
+  std::string reference;  ///< empty: no replay
 };
 
 Json to_json(const CheckVerbOptions& options, const CheckReport& report, const Context& context) {
@@ -57,7 +63,49 @@ std::string to_text(const CheckVerbOptions& options, const CheckReport& report) 
          "; gradient error: against finite differences, at most " + number(kGradientTolerance) + "\n";
 }
 
+Json to_json(const ReplayReport& report, const std::string& reference) {
+  Json json;
+  json["passed"] = report.passed;
+  json["reference"] = reference;
+  json["samples"] = report.samples;
+  json["tolerance"] = kReplayTolerance;
+  const ReplayLayer* first = report.first_difference();
+  json["first_difference"] = first ? Json(first->name) : Json(nullptr);
+  json["layers"] = Json::array();
+  for (const ReplayLayer& layer : report.layers)
+    json["layers"].push_back({{"name", layer.name}, {"error", layer.error}, {"passed", layer.passed}});
+  json["version"] = version();
+  return json;
+}
+
+std::string to_text(const ReplayReport& report, const std::string& reference) {
+  std::vector<std::vector<std::string>> rows = {{"layer", "error", "verdict"}};
+  for (const ReplayLayer& layer : report.layers)
+    rows.push_back({layer.name, number(layer.error), verdict(layer.passed ? "pass" : "FAIL", layer.passed)});
+  std::string text = table(rows) + "\n" + verdict(report.passed ? "passed" : "FAILED", report.passed) + ": " +
+                     std::to_string(report.samples) + " samples of " + reference;
+  if (const ReplayLayer* first = report.first_difference())
+    text += "; the first layer that differs is '" + first->name + "'";
+  return text + "\nerror: of the layer's outputs against the reference, at most " + number(kReplayTolerance) +
+         "\n";
+}
+
+int replay(const CheckVerbOptions& options) {
+  const Network network = load_network(options.model);
+  const std::string reference = options.reference == kBesideWeights
+                                    ? reference_path(options.model.weights).string()
+                                    : options.reference;
+  const ReplayReport report = replay_reference(network, reference);
+  if (options.common.json)
+    print_json(to_json(report, reference));
+  else
+    print(to_text(report, reference));
+  return report.passed ? kDone : kCheckFailed;
+}
+
 int check(const CheckVerbOptions& options) {
+  if (!options.reference.empty()) return replay(options);
+  if (options.model.data.empty()) throw UsageError("check needs --data, or --replay");
   const Context context = make_context(options.common);
   const Network network = load_network(options.model);
   const std::unique_ptr<Dataset> data =
@@ -88,8 +136,15 @@ Run add_check(CLI::App& verb) {
   verb.footer(
       "  fisherdiag check --weights W.safetensors --data fashion-mnist:test\n"
       "  fisherdiag check --arch mlp:784-256-10:tanh --weights W.safetensors --data X.npy --labels Y.npy \\\n"
-      "      --estimator exact --samples 32");
+      "      --estimator exact --samples 32\n"
+      "  fisherdiag check --weights model.safetensors --replay");
   add_model_options(verb, options->model);
+  verb.get_option("--data")->required(false);
+  verb.add_flag(
+          "--replay{" + std::string(kBesideWeights) + "}", options->reference,
+          "Instead: compute the reference outputs that scripts/export_torch.py left beside the weights, and "
+          "name the first layer that differs; --replay=FILE for a reference file elsewhere")
+      ->type_name("[=FILE]");
   add_estimator_options(verb, options->estimator);
   verb.add_option("--samples", options->samples, "Samples to check, spread over the data")
       ->check(whole_number(1, kMostCount))

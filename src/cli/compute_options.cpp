@@ -135,8 +135,10 @@ FisherOptions fisher_options(const ComputeOptions& options) {
 }
 
 std::vector<std::string> input_files(const ModelOptions& model) {
-  std::vector<std::string> files = {model.arch, model.weights, model.data};
-  if (model.labels) files.push_back(*model.labels);
+  std::vector<std::string> files = {model.arch, model.weights};
+  for (const std::string& file : dataset_files(model.data)) files.push_back(file);
+  if (model.labels)
+    for (const std::string& file : dataset_files(*model.labels)) files.push_back(file);
   return files;
 }
 

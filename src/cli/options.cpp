@@ -107,13 +107,14 @@ void add_model_options(CLI::App& verb, ModelOptions& options) {
   verb.add_option("--weights", options.weights, "Parameters, a safetensors file with PyTorch's keys")
       ->required()
       ->type_name("FILE");
-  verb.add_option(
-          "--data", options.data,
-          "Samples: a .npy or IDX(.gz) file, fashion-mnist:train|test, mnist:train|test or synthetic:N")
+  verb.add_option("--data", options.data,
+                  "Samples: .npy, .npz[:NAME], IDX(.gz) or .csv; several as a list A,B or a quoted pattern "
+                  "'part-*.npy'; "
+                  "or fashion-mnist:train|test, mnist:train|test, synthetic:N")
       ->required()
       ->type_name("X");
   verb.add_option("--labels", options.labels,
-                  "Targets, a .npy or IDX(.gz) file, where the data has none of its own")
+                  "Targets, files in the same forms, where the data has none of its own")
       ->type_name("Y");
   add_likelihood_option(verb, options.likelihood);
 }

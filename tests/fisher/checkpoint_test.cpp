@@ -32,8 +32,10 @@ struct Job {
   void use_least_memory() {
     options.max_memory_bytes = 0;
     const std::size_t drawn = options.until ? kSamples * sizeof(std::uint64_t) + kSamples / 8 : 0;
-    options.max_memory_bytes = drawn + fisher_memory(network.architecture(), options, kSamples,
-                                                     pass_chain_rows(options), Context(threads));
+    options.max_memory_bytes =
+        drawn + fisher_memory(network.architecture(), options, kSamples,
+                              pass_chain_rows(network.architecture(), options, Context(threads)),
+                              Context(threads));
   }
   /// Stops at the first report of at least `stop` samples, in the smallest steps.
   void run_until(std::size_t stop) {

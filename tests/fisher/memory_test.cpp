@@ -24,7 +24,7 @@ TEST_CASE("a bound gets the largest block that fits") {
   const Architecture architecture = Architecture::parse("mlp:784-256-256-10");
   const Context context(2);
   const std::size_t most = choose_block_rows(architecture, {}, kSamples, context);
-  const std::size_t chain = pass_chain_rows({});
+  const std::size_t chain = pass_chain_rows(architecture, {}, context);
   const auto bytes = [&](std::size_t rows) {
     return fisher_memory(architecture, {}, kSamples, rows, context);
   };
@@ -38,7 +38,8 @@ TEST_CASE("a bound gets the largest block that fits") {
 TEST_CASE("a bound below the smallest block is refused with the figure that is needed") {
   const Architecture architecture = Architecture::parse("mlp:784-256-256-10");
   const Context context(1);
-  const std::size_t least = fisher_memory(architecture, {}, kSamples, pass_chain_rows({}), context);
+  const std::size_t least =
+      fisher_memory(architecture, {}, kSamples, pass_chain_rows(architecture, {}, context), context);
   const std::string message = test::message_of<ArgumentError>(
       [&] { choose_block_rows(architecture, bounded(least - 1), kSamples, context); });
   const std::size_t mebibytes = (least + (1 << 20) - 1) >> 20;

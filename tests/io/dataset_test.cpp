@@ -161,7 +161,7 @@ TEST_CASE("dataset: files of no known format", "[dataset]") {
   require_error<FormatError>("empty.npy", "is empty", open(folder.file("empty.npy", "")));
   require_error<FormatError>("text.npy", "magic", open(folder.file("text.npy", "1,2,3\n")));
   require_error<FormatError>("short.npy", "magic", open(folder.file("short.npy", "1")));
-  require_error<FormatError>("zip.npz", ".npz", open(folder.file("zip.npz", "PK\x03\x04 and more")));
+  require_error<FormatError>("zip.npz", "truncated", open(folder.file("zip.npz", "PK\x03\x04 and more")));
   require_error<FormatError>("zip.gz", "not an IDX",
                              open(folder.file("zip.gz", gzip_stored("no idx in here"))));
 }

@@ -80,11 +80,28 @@ TEST_CASE("idx: no file, a folder", "[idx]") {
   require_error<IoError>(folder.path(), "is a folder", [&] { io::IdxFile file(folder.path()); });
 }
 
+TEST_CASE("idx: every element type, big-endian", "[idx]") {
+  const TemporaryFolder folder;
+  const auto values = [&](char type, const std::string& data) {
+    io::IdxFile file(folder.file("typed", idx({2}, data, type)));
+    return read_rows(file, 0, 2);
+  };
+  REQUIRE(values('\x08', "\x01\xFF") == std::vector<float>{1, 255});
+  REQUIRE(values('\x09', "\x01\xFF") == std::vector<float>{1, -1});
+  REQUIRE(values('\x0B', big_endian(258, 2) + big_endian(0xFFFE, 2)) == std::vector<float>{258, -2});
+  REQUIRE(values('\x0C', big_endian(66051, 4) + big_endian(0xFFFFFFFD, 4)) == std::vector<float>{66051, -3});
+  REQUIRE(values('\x0D', big_endian(0x3FC00000, 4) + big_endian(0xC0000000, 4)) ==
+          std::vector<float>{1.5f, -2});
+  REQUIRE(values('\x0E', big_endian(0x3FF8000000000000, 8) + big_endian(0xC000000000000000, 8)) ==
+          std::vector<float>{1.5f, -2});
+}
+
 TEST_CASE("idx: bad headers", "[idx]") {
   rejected("", "truncated");
   rejected(std::string("\0\0\x08", 3), "truncated");
   rejected(std::string("\x01\0\x08\x01", 4) + "0001x", "magic");
-  rejected(idx({1}, "1234", '\x0D'), "type 13");
+  rejected(idx({1}, "1234", '\x0A'), "type 10");
+  rejected(idx({1}, "1234", '\x0E'), "truncated");
   rejected(idx({}, "x"), "without dimensions");
   rejected(idx({1, 1}, "").substr(0, 10), "truncated");
   rejected(idx({0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF}, ""), "overflows");

@@ -67,20 +67,6 @@ TEST_CASE("squared_outer adds the products to doubles and touches nothing else",
   });
 }
 
-TEST_CASE("gram_squared adds the square of the sum", "[kernels]") {
-  for_every_shape([](const KernelTable& k, Shape s, StripMatrix& left, StripMatrix& right) {
-    std::vector<double> fisher(s.o * s.i, 0.0);
-    k.gram_squared(left.view(), right.view(), whole(s, k), 0.25, fisher.data(), s.i);
-    for (std::size_t o = 0; o < s.o; ++o)
-      for (std::size_t i = 0; i < s.i; ++i) {
-        const auto [sum, size] = sum_of(left, right, o, i);
-        const double error = relative_bound(2 * s.n) * size;  // of the sum; squaring doubles it
-        REQUIRE(std::abs(fisher[o * s.i + i] - 0.25 * sum * sum) <=
-                0.25 * error * (2 * std::abs(sum) + error) + 1e-15);
-      }
-  });
-}
-
 TEST_CASE("outer stores the scaled sum", "[kernels]") {
   for_every_shape([](const KernelTable& k, Shape s, StripMatrix& left, StripMatrix& right) {
     std::vector<float> target(s.o * s.i, std::nanf(""));

@@ -52,10 +52,22 @@ TEST_CASE("bad architectures are refused in words", "[nn]") {
   }
   for (const char* text : {"{", "{}", R"({"layers": 3})", R"({"layers": [{"type": 3}]})",
                            R"({"layers": [{"type": "linear", "in": 4}]})",
-                           R"({"layers": [{"type": "linear", "in": -4, "out": 2}]})"}) {
+                           R"({"layers": [{"type": "linear", "in": -4, "out": 2}]})",
+                           R"({"layers": [{"type": "linear", "in": 4.0, "out": 2}]})",
+                           R"({"layers": [{"type": "linear", "in": 18446744073709551617, "out": 2}]})",
+                           R"({"layers": [{"type": "linear", "in": 4, "in": 4, "out": 2}]})",
+                           R"({"layers": [{"type": "linear", "in": 4, "out": 2, "bais": false}]})",
+                           R"({"layers": [{"type": "linear", "name": 7, "in": 4, "out": 2}]})",
+                           R"({"layers": [{"type": "linear", "in": 4, "out": 2}], "seed": 1})",
+                           R"({"layers": [{"type": "linear", "in": 4, "out": 2}], "format": "other/1"})",
+                           R"({"layers": [{"type": "linear", "in": 4, "out": 2}]} more)"}) {
     CAPTURE(text);
     REQUIRE_THROWS_AS(Architecture::parse(text), FormatError);
   }
+  REQUIRE_THROWS_AS(Architecture::parse(R"({"layers": )" + std::string(100000, '[')), FormatError);
+  REQUIRE_THROWS_WITH(
+      Architecture::parse(R"({"layers": [{"type": "linear", "in": 4, "out": 2, "bais": 1}]})"),
+      contains("layers[0]") && contains("'bais'"));
   REQUIRE_THROWS_WITH(Architecture::parse(R"({"layers": [{"type": "conv2d", "name": "features.0"}]})"),
                       contains("features.0") && contains("conv2d") && contains("linear, relu"));
   REQUIRE_THROWS_AS(Architecture::parse(R"({"layers": [{"type": "conv2d"}]})"), UnsupportedError);

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "reference/graph_reference.hpp"
+
 namespace fisherdiag::reference {
 
 namespace {
@@ -51,6 +53,7 @@ Vector affine(const Mlp& mlp, const Layer& layer, const Vector& input) {
 Mlp make_mlp(const Network& network) {
   Mlp mlp;
   const Architecture& architecture = network.architecture();
+  if (architecture.graph()) mlp.graph = std::make_shared<const Architecture>(architecture);
   for (std::size_t l = 0; l < architecture.layers().size(); ++l) {
     const LinearLayer& layer = architecture.layers()[l];
     mlp.layers.push_back({layer.inputs, layer.outputs, layer.activation, architecture.weight_offset(l),
@@ -61,6 +64,7 @@ Mlp make_mlp(const Network& network) {
 }
 
 Vector forward(const Mlp& mlp, const Vector& x) {
+  if (mlp.graph) return graph_forward(*mlp.graph->graph(), mlp.parameters, x);
   Vector output = x;
   for (const Layer& layer : mlp.layers) {
     output = affine(mlp, layer, output);
@@ -70,6 +74,7 @@ Vector forward(const Mlp& mlp, const Vector& x) {
 }
 
 Vector gradient(const Mlp& mlp, const Vector& x, const Vector& seed) {
+  if (mlp.graph) return graph_gradient(*mlp.graph->graph(), mlp.parameters, x, seed);
   std::vector<Vector> inputs, sums;  // of each layer: what it sees, and W input + b
   Vector output = x;
   for (const Layer& layer : mlp.layers) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "fisherdiag/nn/network.hpp"
@@ -21,9 +22,10 @@ struct Layer {
 struct Mlp {
   std::vector<Layer> layers;
   Vector parameters;
+  std::shared_ptr<const Architecture> graph;  ///< instead of layers, where the network is a graph
 
-  std::size_t inputs() const { return layers.front().inputs; }
-  std::size_t outputs() const { return layers.back().outputs; }
+  std::size_t inputs() const { return graph ? graph->inputs() : layers.front().inputs; }
+  std::size_t outputs() const { return graph ? graph->outputs() : layers.back().outputs; }
 };
 
 /// The network's float32 parameters, taken to double.

@@ -7,7 +7,7 @@ import unittest
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "src"
 
 # A room may include itself and rooms of lower levels, never another room of its own level.
-LEVELS = ({"base"}, {"kernels", "parallel", "io"}, {"nn", "likelihood"}, {"fisher"}, {"ewc"}, {"train"}, {"cli"})
+LEVELS = ({"base"}, {"kernels", "parallel", "io"}, {"nn", "likelihood"}, {"fisher"}, {"ewc"}, {"train"}, {"c", "cli"})
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)

@@ -7,7 +7,7 @@ _fisherdiag_words() {
   if [[ -z "${_fisherdiag_known[$key]:-}" ]]; then
     text="$("$@" --help 2> /dev/null)" || return
     if [[ $# -gt 1 ]]; then
-      _fisherdiag_known[$key]="$(sed -nE 's/^  (-[^ ]+).*/\1/p' <<< "$text" | tr ',' '\n')"
+      _fisherdiag_known[$key]="$(sed -nE 's/^  (-[^ {]+).*/\1/p' <<< "$text" | tr ',' '\n')"
     else
       _fisherdiag_known[$key]="$(sed -nE '/^Subcommands:/,$s/^  ([a-z][a-z-]*) .*/\1/p' <<< "$text")"
     fi

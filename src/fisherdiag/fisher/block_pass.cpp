@@ -426,7 +426,8 @@ void BlockPass::tile_phase(const Tile& tile, std::size_t rows, std::size_t worke
     const kernels::ConstStrips right = inputs_[tile.layer].rows(first, count);
     if (estimator_.kind == EstimatorKind::Batched) {
       const double mean = 1.0 / static_cast<double>(count);
-      k.gram_squared(left, right, tile.range, mean * mean, fisher, inputs);
+      const auto weight = static_cast<float>(mean * mean);
+      k.gram_squared({left, right, count, &weight, tile.range, fisher, inputs});
       if (tile.range.strip_begin == 0) add_bias(tile, left, mean * mean);
     } else {
       k.squared_outer_skip(left, right, tile.range, fisher, inputs, workers_[worker]->scratch());

@@ -231,6 +231,7 @@ void check_gradients(const Network& network, const CheckSamples& samples, const 
 
 CheckReport check_fisher(const Network& network, Dataset& data, const CheckOptions& options,
                          const Context& context) {
+  require_chain(network.architecture(), "the scalar check");
   FisherOptions fisher_options;
   fisher_options.estimator = options.estimator;
   fisher_options.likelihood = options.likelihood;

@@ -24,10 +24,19 @@ namespace fisherdiag {
 
 namespace {
 
+void check_graph_request(const FisherOptions& options) {
+  if (options.until || options.subset.kind == SubsetKind::Importance)
+    throw UnsupportedError(std::string(options.until ? "an error to stop at" : "importance sampling") +
+                           " needs what each sample adds to the trace, which a graph of layers does not "
+                           "give; take a uniform subset");
+  if (options.profile) throw UnsupportedError("profiles cover chains of linear layers, not graphs of layers");
+}
+
 void check_request(const Network& network, const Dataset& data, const FisherOptions& options,
                    const Context& context) {
   require_fitting_data(network, data, options.estimator, options.likelihood);
   check_precision(options.precision, options.estimator.kind, context.isa());
+  if (network.architecture().graph()) check_graph_request(options);
   if (options.profile && options.profile->threads() < static_cast<std::size_t>(context.threads()))
     throw ArgumentError("the profile has " + std::to_string(options.profile->threads()) + " tracks for " +
                         std::to_string(context.threads()) + " threads");
@@ -39,12 +48,9 @@ Sampling make_sampling(const FisherOptions& options, const Network& network, con
     if (subset.kind != SubsetKind::All) throw ArgumentError("max_samples is a subset of its own");
     subset = {SubsetKind::Uniform, options.max_samples};
   }
-  return {subset,
-          options.until,
-          data.size(),
-          network.architecture().layers().size(),
-          options.estimator.seed,
-          options.estimator.kind != EstimatorKind::Batched};
+  return {subset, options.until, data.size(), network.architecture().layers().size(), options.estimator.seed,
+          // A graph's pass squares each sample's gradient but does not tell what a sample adds.
+          options.estimator.kind != EstimatorKind::Batched && !network.architecture().graph()};
 }
 
 /// Nothing without options.checkpoint.
@@ -83,11 +89,11 @@ struct ShardRange {
 };
 
 ShardRange shard_range(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
-                       const ShardPlace& place) {
+                       const ShardPlace& place, const Context& context) {
   if (place.index < 1 || place.index > place.count) throw ArgumentError("there is no shard " + place.text());
   if (options.subset.kind != SubsetKind::All || options.max_samples || options.until)
     throw ArgumentError("a shard is a part of all samples, not of a subset");
-  std::size_t rows = pass_section_rows(architecture, options, samples);
+  std::size_t rows = pass_section_rows(architecture, options, samples, context);
   if (rows == 0) rows = samples;
   const std::size_t sections = (samples + rows - 1) / rows;
   // Rounded up, so that with fewer sections than shards the first ones have work.
@@ -146,7 +152,9 @@ FisherShard compute_fisher_shard(const Network& network, Dataset& data, const Fi
   check_request(network, data, options, context);
   require_finite_weights(network);
   const Architecture& architecture = network.architecture();
-  const ShardRange range = shard_range(architecture, options, data.size(), place);
+  if (architecture.graph())
+    throw UnsupportedError("shards cover chains of linear layers, not graphs of layers; use a checkpoint");
+  const ShardRange range = shard_range(architecture, options, data.size(), place, context);
   FisherShard shard;
   shard.place = place;
   shard.samples = range.count;

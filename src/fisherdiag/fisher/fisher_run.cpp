@@ -57,7 +57,7 @@ AlignedBuffer<double> FisherRun::sum(Sampling& sampling) {
                                           std::min(block_rows_, sampling.bound()),
                                           needs_targets(options_.estimator.kind));
   const std::size_t section_rows =
-      shard_section_rows_ ? 0 : pass_section_rows(network_.architecture(), options_, data_.size());
+      shard_section_rows_ ? 0 : pass_section_rows(network_.architecture(), options_, data_.size(), context_);
   pass_ = make_pass(network_, options_, block_rows_, section_rows, context_);
   pass_->set_stop(options_.stop);
   std::optional<PassState> state;
@@ -77,7 +77,7 @@ AlignedBuffer<double> FisherRun::sum(Sampling& sampling) {
                            std::to_string(done_) + " samples done so far");
   }
   if (checkpointer_) save(sampling, true);
-  AlignedBuffer<double> sum = pass_->sums().take();
+  AlignedBuffer<double> sum = pass_->take_sum();
   pass_.reset();
   reader_.reset();
   return sum;

@@ -163,6 +163,7 @@ std::vector<double> FisherMatrix::diagonal() const {
 
 FisherMatrix compute_full_fisher(const Network& network, Dataset& data, const FullMatrixOptions& options,
                                  const Context& context) {
+  require_chain(network.architecture(), "the full matrix");
   const Architecture& architecture = network.architecture();
   require_small(architecture);
   require_fitting_data(network, data, options.estimator, options.likelihood);

@@ -14,8 +14,8 @@ namespace {
 /// Blocks larger than this leave the caches of any machine and gain nothing.
 constexpr std::size_t kMostBlockBytes = std::size_t{96} << 20;
 /// What the tool was measured to touch beyond its buffers once it runs, mostly code and the heap's own pages:
-/// 0.4 to 0.8 MiB, and less than 0.1 MiB for every thread.
-constexpr std::size_t kTouchedBytes = std::size_t{1} << 20;
+/// 0.5 to 1.2 MiB, and less than 0.1 MiB for every thread.
+constexpr std::size_t kTouchedBytes = std::size_t{3} << 19;
 constexpr std::size_t kTouchedBytesPerThread = std::size_t{1} << 17;
 /// Buffers from this size on are mapped on their own and given back (base/aligned.hpp).
 constexpr std::size_t kLargeBytes = std::size_t{4} << 20;
@@ -41,7 +41,7 @@ std::size_t fisher_memory(const Architecture& architecture, const FisherOptions&
   std::size_t total = inputs + aligned_bytes(rows * targets * sizeof(float)) + rows * sizeof(std::uint64_t);
   if (options.subset.kind == SubsetKind::Importance) total += left_over(inputs);
   std::size_t pass = pass_bytes(architecture, options, block_rows, context);
-  if (pass_section_rows(architecture, options, samples))
+  if (pass_section_rows(architecture, options, samples, context))
     pass += aligned_bytes(architecture.parameter_count() * sizeof(double));
   // Afterwards the sums and the result they become are alive together.
   const std::size_t result = aligned_bytes(architecture.parameter_count() * sizeof(double)) +
@@ -55,10 +55,9 @@ std::size_t touched_memory(const Context& context) {
 
 std::size_t choose_block_rows(const Architecture& architecture, const FisherOptions& options,
                               std::size_t samples, const Context& context) {
-  const std::size_t chain = pass_chain_rows(options);
+  const std::size_t chain = pass_chain_rows(architecture, options, context);
   const auto chains = [&](std::size_t rows) { return std::max<std::size_t>(rows / chain, 1) * chain; };
-  std::size_t rows = chains(pass_rows_per_thread(architecture, options, context) *
-                            static_cast<std::size_t>(context.threads()));
+  std::size_t rows = chains(pass_block_rows(architecture, options, context));
   rows = std::min(rows, (samples + chain - 1) / chain * chain);
   const auto bytes_with = [&](std::size_t r) { return pass_bytes(architecture, options, r, context); };
   const std::size_t fixed = bytes_with(0);

@@ -35,8 +35,12 @@ class FisherPass {
   /// Asked between pieces of a block from any thread; once it says true add() may throw InterruptedError.
   void set_stop(std::function<bool()> stop) { stop_ = std::move(stop); }
 
-  /// What was added so far, in parameter order. add() leaves it as it was where it throws InterruptedError.
+  /// What was added so far, in an order of the pass's own. add() leaves it as it was where it throws
+  /// InterruptedError.
   SectionedSum& sums() { return sums_; }
+
+  /// The sum over everything, in parameter order. The pass is empty afterwards.
+  virtual AlignedBuffer<double> take_sum() { return sums_.take(); }
 
  protected:
   /// For add(), as long as the sums are untouched.
@@ -53,17 +57,18 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
                                       std::size_t block_rows, std::size_t section_rows,
                                       const Context& context);
 
-/// Samples of a section of that pass over `samples` samples (sections.hpp); 0 for a subset, or where one
-/// section holds all.
+/// Samples of a section of that pass over `samples` samples (sections.hpp); 0 for a subset, for a graph of
+/// layers, or where one section holds all.
 std::size_t pass_section_rows(const Architecture& architecture, const FisherOptions& options,
-                              std::size_t samples);
+                              std::size_t samples, const Context& context);
 
 /// Samples a block of that pass must be a multiple of.
-std::size_t pass_chain_rows(const FisherOptions& options);
+std::size_t pass_chain_rows(const Architecture& architecture, const FisherOptions& options,
+                            const Context& context);
 
-/// Rows of a block for each thread at which that pass is fastest.
-std::size_t pass_rows_per_thread(const Architecture& architecture, const FisherOptions& options,
-                                 const Context& context);
+/// Rows of a block at which that pass is fastest.
+std::size_t pass_block_rows(const Architecture& architecture, const FisherOptions& options,
+                            const Context& context);
 
 /// Bytes that pass allocates with blocks of `block_rows` rows, a sum in one section included.
 std::size_t pass_bytes(const Architecture& architecture, const FisherOptions& options, std::size_t block_rows,

@@ -93,6 +93,7 @@ double fisher_bytes_moved(const Architecture& architecture, const Estimator& est
 
 FisherPlan plan_fisher(const Architecture& architecture, const PlanRequest& request,
                        const FisherOptions& options, const Context& context) {
+  require_chain(architecture, "the plan");
   check_estimator(options.estimator, options.likelihood, architecture.outputs());
   if (request.samples == 0) throw ArgumentError("a plan needs at least one sample");
   FisherPlan plan;

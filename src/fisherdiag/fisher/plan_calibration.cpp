@@ -95,7 +95,7 @@ CalibrationSize choose_size(const Architecture& architecture, const FisherOption
   const double row_seconds =
       fisher_flops_per_sample(architecture, options.estimator, options.likelihood) / speed;
   const auto affordable = static_cast<std::size_t>(kRunSeconds / row_seconds);
-  const std::size_t chain = pass_chain_rows(options);
+  const std::size_t chain = pass_chain_rows(architecture, options, context);
   std::size_t rows = block_rows;
   while (rows > chain && 2 * rows > affordable) rows = std::max<std::size_t>(rows / 2 / chain, 1) * chain;
   return {rows, std::clamp<std::size_t>(affordable / rows, 2, kMostBlocks)};

@@ -12,9 +12,12 @@ namespace fisherdiag::io {
 
 namespace {
 
-class PlainStream final : public ByteStream {
+class PlainStream final : public SizedStream {
  public:
   explicit PlainStream(InputFile file) : file_(std::move(file)) {}
+
+  std::uint64_t size() const override { return file_.size(); }
+  const std::string& name() const override { return file_.name(); }
 
   void declare_size(std::uint64_t bytes) override {
     if (file_.size() == bytes) return;
@@ -35,6 +38,10 @@ class PlainStream final : public ByteStream {
 };
 
 }  // namespace
+
+std::unique_ptr<SizedStream> open_plain_stream(const std::filesystem::path& path) {
+  return std::make_unique<PlainStream>(InputFile(path));
+}
 
 std::unique_ptr<ByteStream> open_byte_stream(const std::filesystem::path& path) {
   InputFile file(path);

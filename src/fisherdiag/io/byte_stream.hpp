@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 
 namespace fisherdiag::io {
 
@@ -22,6 +23,17 @@ class ByteStream {
   /// Errors: FormatError where the content ends before or a compressed stream is damaged; IoError.
   virtual void read_at(std::uint64_t offset, std::span<std::byte> out) = 0;
 };
+
+/// Content whose size is known without reading it: a plain file, or a member of an archive.
+class SizedStream : public ByteStream {
+ public:
+  virtual std::uint64_t size() const = 0;
+  /// For messages.
+  virtual const std::string& name() const = 0;
+};
+
+/// Opens `path` as it is, compressed or not.
+std::unique_ptr<SizedStream> open_plain_stream(const std::filesystem::path& path);
 
 /// Opens `path`; content starting with gzip's magic bytes 1f 8b is decompressed, whatever the file's name.
 std::unique_ptr<ByteStream> open_byte_stream(const std::filesystem::path& path);

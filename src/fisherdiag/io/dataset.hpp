@@ -56,17 +56,24 @@ struct SyntheticShape {
 
 /// Opens a dataset by the words of the command line.
 ///
-/// data    a `.npy` file [N, ...], an IDX file plain or `.gz` (unsigned bytes become floats in [0, 1]),
-///         `fashion-mnist:train|test`, `mnist:train|test` (the Debian package's folder for Fashion-MNIST,
-///         then the folders FISHERDIAG_DATA, ./data/fashion-mnist or ./data/mnist), or `synthetic:N`.
-/// labels  a `.npy` or IDX(.gz) file of N class indices [N] or values [N, width]; nullopt for data that
-/// brings its
-///         own or has none. One-dimensional integers or whole floats are Labels.
+/// data    files of samples [N, ...], each `.npy`, `.npz` (stored or deflated; its array x or arr_0, or
+///         `FILE.npz:NAME`), IDX plain or `.gz` (unsigned bytes become floats in [0, 1]) or `.csv` (one
+///         sample per line); several as a list `a.npy,b.npy` or a pattern `part-*.npy`, read in natural
+///         order. Or `fashion-mnist:train|test`, `mnist:train|test` (the Debian package's folder for
+///         Fashion-MNIST, then the folders FISHERDIAG_DATA, ./data/fashion-mnist or ./data/mnist), or
+///         `synthetic:N`.
+/// labels  files in the same forms of N class indices [N] of any integer type, or values [N, width]; nullopt
+///         for data that brings its own (a named set, the array y or arr_1 of a `.npz`) or has none.
+///         One-dimensional integers or whole floats are Labels.
 /// shape   needed by `synthetic:N` only.
 /// Errors: IoError (missing, unreadable), FormatError, DataError (counts differ, no samples, N = 0),
 ///         ArgumentError for an unknown name or a malformed `synthetic:`.
 std::unique_ptr<Dataset> open_dataset(const std::string& data, const std::optional<std::string>& labels,
                                       const SyntheticShape& shape = {});
+
+/// The files that `words`, as given to open_dataset, stand for; none for a data set known by name. They need
+/// not exist. Errors: IoError for a pattern that matches nothing.
+std::vector<std::string> dataset_files(const std::string& words);
 
 /// A dataset over the caller's arrays, copied. inputs [N, features]; labels empty or N; values empty or
 /// N * target_width. At most one of labels and values.

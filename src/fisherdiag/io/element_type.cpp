@@ -116,21 +116,36 @@ void convert_to_float(ElementType type, std::endian order, std::span<const std::
   }
 }
 
-void read_as_float(const InputFile& file, std::uint64_t offset, ElementType type, std::endian order,
-                   std::span<float> out) {
+namespace {
+
+template <class Source>
+void read_converted(Source& source, std::uint64_t offset, ElementType type, std::endian order,
+                    std::span<float> out) {
   if (type == ElementType::F32 && order == std::endian::native)
-    return file.read_at(offset, std::as_writable_bytes(out));
+    return source.read_at(offset, std::as_writable_bytes(out));
   constexpr std::size_t kElementsPerRead = 32 * 1024;  // at most 256 KiB: stays in the second-level cache
   const std::size_t width = element_size(type);
   std::vector<std::byte> buffer(std::min(out.size(), kElementsPerRead) * width);
   while (!out.empty()) {
     const std::size_t count = std::min(out.size(), kElementsPerRead);
     const std::span<std::byte> bytes(buffer.data(), count * width);
-    file.read_at(offset, bytes);
+    source.read_at(offset, bytes);
     convert_to_float(type, order, bytes, out.first(count));
     offset += bytes.size();
     out = out.subspan(count);
   }
+}
+
+}  // namespace
+
+void read_as_float(const InputFile& file, std::uint64_t offset, ElementType type, std::endian order,
+                   std::span<float> out) {
+  read_converted(file, offset, type, order, out);
+}
+
+void read_as_float(ByteStream& stream, std::uint64_t offset, ElementType type, std::endian order,
+                   std::span<float> out) {
+  read_converted(stream, offset, type, order, out);
 }
 
 }  // namespace fisherdiag::io

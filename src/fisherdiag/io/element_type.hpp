@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 
+#include "fisherdiag/io/byte_stream.hpp"
 #include "fisherdiag/io/file.hpp"
 
 namespace fisherdiag::io {
@@ -24,6 +25,9 @@ void convert_to_float(ElementType type, std::endian order, std::span<const std::
 
 /// Reads out.size() elements of `type` stored from byte `offset` of `file` on. Errors: IoError.
 void read_as_float(const InputFile& file, std::uint64_t offset, ElementType type, std::endian order,
+                   std::span<float> out);
+/// The same of a stream's content. Errors: IoError, FormatError.
+void read_as_float(ByteStream& stream, std::uint64_t offset, ElementType type, std::endian order,
                    std::span<float> out);
 
 }  // namespace fisherdiag::io

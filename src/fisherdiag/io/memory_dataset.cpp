@@ -9,30 +9,14 @@
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/io/checked.hpp"
 #include "fisherdiag/io/dataset.hpp"
+#include "fisherdiag/io/memory_rows.hpp"
 #include "fisherdiag/io/row_dataset.hpp"
 
 namespace fisherdiag {
 
 namespace {
 
-class MemoryRows final : public io::RowSource {
- public:
-  MemoryRows(std::string name, std::vector<float> values, std::size_t width)
-      : name_(std::move(name)), values_(std::move(values)), width_(width) {}
-
-  std::size_t rows() const override { return values_.size() / width_; }
-  std::size_t width() const override { return width_; }
-  const std::string& name() const override { return name_; }
-  void read_rows(std::size_t first, MatrixView<float> out) override {
-    for (std::size_t r = 0; r < out.rows; ++r)
-      std::copy_n(values_.data() + (first + r) * width_, width_, out.row(r));
-  }
-
- private:
-  std::string name_;
-  std::vector<float> values_;
-  std::size_t width_;
-};
+using io::MemoryRows;
 
 /// Checks that `count` values make whole rows of `width`.
 void require_rows(const std::string& name, const char* what, std::size_t count, std::size_t width) {

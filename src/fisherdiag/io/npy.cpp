@@ -12,17 +12,20 @@
 namespace fisherdiag {
 
 struct NpyFile::State {
-  explicit State(const std::filesystem::path& path) : file(path), header(io::read_npy_header(file)) {
+  explicit State(std::unique_ptr<io::SizedStream> stream_)
+      : stream(std::move(stream_)), header(io::read_npy_header(*stream)) {
     const std::span<const std::size_t> shape(header.shape);
     if (shape.size() > 1) row_elements = *io::checked_product(shape.subspan(1));
   }
 
-  io::InputFile file;
+  std::unique_ptr<io::SizedStream> stream;
   io::NpyHeader header;
   std::size_t row_elements = 1;
 };
 
-NpyFile::NpyFile(const std::filesystem::path& path) : state_(std::make_unique<State>(path)) {}
+NpyFile::NpyFile(const std::filesystem::path& path) : NpyFile(io::open_plain_stream(path)) {}
+NpyFile::NpyFile(std::unique_ptr<io::SizedStream> stream)
+    : state_(std::make_unique<State>(std::move(stream))) {}
 NpyFile::~NpyFile() = default;
 NpyFile::NpyFile(NpyFile&&) noexcept = default;
 NpyFile& NpyFile::operator=(NpyFile&&) noexcept = default;
@@ -41,7 +44,7 @@ void NpyFile::read_rows(std::size_t first, MatrixView<float> out) const {
   const io::NpyHeader& header = state_->header;
   const std::size_t rows = header.shape.empty() ? 1 : header.shape[0];
   if (out.cols != state_->row_elements || first > rows || out.rows > rows - first)
-    throw ArgumentError("[NpyFile::read_rows] " + state_->file.name() + ": rows " + std::to_string(first) +
+    throw ArgumentError("[NpyFile::read_rows] " + state_->stream->name() + ": rows " + std::to_string(first) +
                         " to " + std::to_string(first + out.rows) + " of width " + std::to_string(out.cols) +
                         " asked of " + std::to_string(rows) + " rows of width " +
                         std::to_string(state_->row_elements));
@@ -49,7 +52,7 @@ void NpyFile::read_rows(std::size_t first, MatrixView<float> out) const {
   const std::uint64_t start = header.data_offset + first * state_->row_elements * width;
   constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);
   io::for_each_run(out, kNoLimit, [&](std::size_t offset, std::span<float> run) {
-    io::read_as_float(state_->file, start + offset * width, header.type, header.order, run);
+    io::read_as_float(*state_->stream, start + offset * width, header.type, header.order, run);
   });
 }
 

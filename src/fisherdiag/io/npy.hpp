@@ -11,6 +11,10 @@
 
 namespace fisherdiag {
 
+namespace io {
+class SizedStream;
+}
+
 /// An open .npy array, read by rows of its first dimension and converted to float.
 ///
 /// dtypes: f2, f4, f8, u1, i1, u2, i2, u4, i4, u8, i8, b1, little- or big-endian; C order. FormatError
@@ -19,6 +23,8 @@ namespace fisherdiag {
 class NpyFile {
  public:
   explicit NpyFile(const std::filesystem::path& path);
+  /// A .npy array that is a member of an archive.
+  explicit NpyFile(std::unique_ptr<io::SizedStream> stream);
   ~NpyFile();
   NpyFile(NpyFile&&) noexcept;
   NpyFile& operator=(NpyFile&&) noexcept;

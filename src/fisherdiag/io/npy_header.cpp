@@ -162,7 +162,7 @@ void parse_type(const std::string& descr, const std::string& file, NpyHeader& he
 }
 
 /// The dictionary's text and the offset it starts at.
-std::pair<std::string, std::uint64_t> read_dictionary_text(const InputFile& file) {
+std::pair<std::string, std::uint64_t> read_dictionary_text(SizedStream& file) {
   constexpr std::uint64_t kMagicAndVersion = 8;
   if (file.size() == 0) throw FormatError(file.name(), "is empty");
   if (file.size() < kMagicAndVersion + 2)
@@ -195,7 +195,7 @@ std::pair<std::string, std::uint64_t> read_dictionary_text(const InputFile& file
 
 }  // namespace
 
-NpyHeader read_npy_header(const InputFile& file) {
+NpyHeader read_npy_header(SizedStream& file) {
   const auto [text, offset] = read_dictionary_text(file);
   DictionaryParser dictionary(text, file.name(), offset);
   dictionary.parse();

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "fisherdiag/io/byte_stream.hpp"
 #include "fisherdiag/io/element_type.hpp"
-#include "fisherdiag/io/file.hpp"
 
 namespace fisherdiag::io {
 
@@ -22,8 +22,8 @@ struct NpyHeader {
   std::uint64_t data_offset = 0;
 };
 
-/// Reads and checks the header and that the file's size is exactly what it promises.
+/// Reads and checks the header and that the content's size is exactly what it promises.
 /// Format: NumPy's numpy/lib/format.py ("Format Version 1.0" to "3.0"). Errors: see NpyFile.
-NpyHeader read_npy_header(const InputFile& file);
+NpyHeader read_npy_header(SizedStream& file);
 
 }  // namespace fisherdiag::io

@@ -1,6 +1,5 @@
 // open_dataset: from the words of the command line to a dataset.
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -11,15 +10,11 @@
 #include <vector>
 
 #include "fisherdiag/base/error.hpp"
-#include "fisherdiag/io/byte_stream.hpp"
+#include "fisherdiag/io/array_file.hpp"
 #include "fisherdiag/io/dataset.hpp"
-#include "fisherdiag/io/file.hpp"
-#include "fisherdiag/io/gzip.hpp"
-#include "fisherdiag/io/idx.hpp"
 #include "fisherdiag/io/named_files.hpp"
-#include "fisherdiag/io/npy.hpp"
-#include "fisherdiag/io/npy_header.hpp"
 #include "fisherdiag/io/row_dataset.hpp"
+#include "fisherdiag/io/split_rows.hpp"
 #include "fisherdiag/io/synthetic.hpp"
 
 namespace fisherdiag {
@@ -28,67 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class NpyRows final : public io::RowSource {
- public:
-  NpyRows(NpyFile file, std::string name) : file_(std::move(file)), name_(std::move(name)) {}
-
-  std::size_t rows() const override { return file_.shape()[0]; }
-  std::size_t width() const override { return file_.row_elements(); }
-  const std::string& name() const override { return name_; }
-  void read_rows(std::size_t first, MatrixView<float> out) override { file_.read_rows(first, out); }
-
- private:
-  NpyFile file_;
-  std::string name_;
-};
-
-class IdxRows final : public io::RowSource {
- public:
-  IdxRows(io::IdxFile file, float divisor, std::string name)
-      : file_(std::move(file)), divisor_(divisor), name_(std::move(name)) {}
-
-  std::size_t rows() const override { return file_.shape()[0]; }
-  std::size_t width() const override { return file_.row_elements(); }
-  const std::string& name() const override { return name_; }
-  void read_rows(std::size_t first, MatrixView<float> out) override { file_.read_rows(first, out, divisor_); }
-
- private:
-  io::IdxFile file_;
-  float divisor_;
-  std::string name_;
-};
-
-enum class Format { Npy, Idx };
-
-/// Tells the format by the file's first bytes, whatever its name.
-Format detect_format(const fs::path& path) {
-  const io::InputFile file(path);
-  if (file.size() == 0) throw FormatError(file.name(), "is empty");
-  std::array<char, 6> start{};
-  file.read_at(
-      0, std::as_writable_bytes(std::span(start)).first(std::min<std::uint64_t>(start.size(), file.size())));
-  const std::string_view magic(start.data(), start.size());
-  if (magic == io::kNpyMagic) return Format::Npy;
-  if (io::is_gzip(file) || magic.substr(0, 2) == std::string_view("\0\0", 2)) return Format::Idx;
-  if (magic.substr(0, 2) == "PK")
-    throw FormatError(file.name(), "is a .npz (zip) archive; save the one array wanted with numpy.save", 0);
-  throw FormatError(file.name(), "starts with the magic bytes of neither .npy nor IDX nor gzip", 0);
-}
-
-std::unique_ptr<io::RowSource> open_inputs(const fs::path& path) {
-  const std::string name = path.string();
-  if (detect_format(path) == Format::Npy) {
-    NpyFile file(path);
-    if (file.shape().empty()) throw FormatError(name, "holds a single number, not samples");
-    return std::make_unique<NpyRows>(std::move(file), name);
-  }
-  io::IdxFile file(path);
-  if (file.shape().size() < 2)
-    throw FormatError(name,
-                      "holds one number per sample, as label files do; data needs at least two dimensions");
-  constexpr float kWhitePixel = 255.0f;
-  return std::make_unique<IdxRows>(std::move(file), kWhitePixel, name);
-}
+constexpr std::string_view kSynthetic = "synthetic:";
 
 /// True if every value is a whole number that a label can be. Reads everything: the first fraction may be the
 /// last.
@@ -98,8 +33,12 @@ bool all_whole(io::RowSource& source) {
   for (std::size_t first = 0; first < source.rows(); first += block.size()) {
     const std::size_t count = std::min(block.size(), source.rows() - first);
     source.read_rows(first, MatrixView<float>(block.data(), count, 1));
-    for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!std::isfinite(block[i]))
+        throw DataError(source.name() + ": target value 0 of sample " + std::to_string(first + i) + " is " +
+                        (std::isnan(block[i]) ? "NaN" : "infinite or too large for a float"));
       if (!(block[i] >= 0 && block[i] < io::kLabelLimit && block[i] == std::floor(block[i]))) return false;
+    }
   }
   return true;
 }
@@ -109,36 +48,39 @@ struct Targets {
   TargetKind kind;
 };
 
-Targets open_npy_targets(const fs::path& path) {
-  const std::string name = path.string();
-  NpyFile file(path);
-  const std::size_t dimensions = file.shape().size();
-  const bool one_per_sample = dimensions == 1 || (dimensions == 2 && file.shape()[1] == 1);
-  const bool integer = file.is_integer();
-  if (dimensions < 1 || dimensions > 2)
-    throw FormatError(name, "has " + std::to_string(dimensions) +
-                                " dimensions; labels have shape [N] and target values [N, width]");
-  auto rows = std::make_unique<NpyRows>(std::move(file), name);
-  const bool labels = (integer && one_per_sample) || (!integer && dimensions == 1 && all_whole(*rows));
-  return {std::move(rows), labels ? TargetKind::Labels : TargetKind::Values};
+/// Integers, and whole floats in one dimension, are labels; everything else is values.
+Targets open_targets(const std::vector<io::ArrayWords>& files) {
+  io::ArrayFile file = io::open_arrays(files, io::ArrayRole::Targets);
+  if (file.dimensions > 2)
+    throw FormatError(file.rows->name(),
+                      "has " + std::to_string(file.dimensions) +
+                          " dimensions; labels have shape [N] and target values [N, width]");
+  const bool labels = file.integer ? file.rows->width() == 1 : file.dimensions == 1 && all_whole(*file.rows);
+  return {std::move(file.rows), labels ? TargetKind::Labels : TargetKind::Values};
 }
 
-Targets open_targets(const fs::path& path) {
-  if (detect_format(path) == Format::Npy) return open_npy_targets(path);
-  const std::string name = path.string();
-  io::IdxFile file(path);
-  if (file.shape().size() != 1)
-    throw FormatError(name, "has " + std::to_string(file.shape().size()) +
-                                " dimensions, as image files do; IDX labels have one");
-  return {std::make_unique<IdxRows>(std::move(file), 1.0f, name), TargetKind::Labels};
-}
-
-std::unique_ptr<Dataset> open_files(const std::string& name, const fs::path& data,
-                                    const std::optional<fs::path>& labels) {
-  auto inputs = open_inputs(data);
+std::unique_ptr<Dataset> open_files(const std::string& name, const std::vector<io::ArrayWords>& data,
+                                    const std::vector<io::ArrayWords>& labels) {
+  auto inputs = io::open_arrays(data, io::ArrayRole::Inputs).rows;
   Targets targets{nullptr, TargetKind::None};
-  if (labels) targets = open_targets(*labels);
+  if (!labels.empty()) targets = open_targets(labels);
+  if (targets.rows) io::check_pairs(*inputs, *targets.rows);
   return std::make_unique<io::RowDataset>(name, std::move(inputs), std::move(targets.rows), targets.kind);
+}
+
+/// Files of inputs and of targets; archives bring both.
+std::unique_ptr<Dataset> open_words(const std::string& data, const std::optional<std::string>& labels) {
+  const std::vector<io::ArrayWords> files = io::expand_words(data);
+  if (labels) return open_files(data, files, io::expand_words(*labels));
+  const bool own = std::all_of(files.begin(), files.end(), io::brings_targets);
+  return open_files(data, files, own ? files : std::vector<io::ArrayWords>{});
+}
+
+/// True if `data` is the name of a known set rather than of files.
+bool looks_named(const std::string& data) {
+  std::error_code ignored;
+  return data.empty() || (data.find(':') != std::string::npos && data.find('/') == std::string::npos &&
+                          data.find(".npz:") == std::string::npos && !fs::exists(data, ignored));
 }
 
 std::unique_ptr<Dataset> open_synthetic(const std::string& data, std::string_view count, bool has_labels,
@@ -158,19 +100,24 @@ std::unique_ptr<Dataset> open_synthetic(const std::string& data, std::string_vie
 
 std::unique_ptr<Dataset> open_dataset(const std::string& data, const std::optional<std::string>& labels,
                                       const SyntheticShape& shape) {
-  constexpr std::string_view kSynthetic = "synthetic:";
   if (data.starts_with(kSynthetic))
     return open_synthetic(data, std::string_view(data).substr(kSynthetic.size()), labels.has_value(), shape);
   if (const auto name = io::parse_dataset_name(data)) {
     const io::DatasetFiles files = io::find_dataset_files(*name);
-    return open_files(data, files.images, labels ? fs::path(*labels) : files.labels);
+    return open_files(data, {{files.images, {}}},
+                      labels ? io::expand_words(*labels) : std::vector<io::ArrayWords>{{files.labels, {}}});
   }
-  std::error_code ignored;
-  const bool looks_named = data.find(':') != std::string::npos && data.find('/') == std::string::npos;
-  if (data.empty() || (looks_named && !fs::exists(data, ignored)))
+  if (looks_named(data))
     throw ArgumentError("data '" + data + "' is neither a file nor a known name: fashion-mnist:train|test, " +
                         "mnist:train|test, synthetic:N");
-  return open_files(data, data, labels ? std::optional<fs::path>(*labels) : std::nullopt);
+  return open_words(data, labels);
+}
+
+std::vector<std::string> dataset_files(const std::string& words) {
+  if (words.starts_with(kSynthetic) || io::parse_dataset_name(words) || looks_named(words)) return {};
+  std::vector<std::string> paths;
+  for (const io::ArrayWords& file : io::expand_words(words)) paths.push_back(file.path.string());
+  return paths;
 }
 
 }  // namespace fisherdiag

@@ -20,6 +20,7 @@ struct TensorEntry {
   std::size_t elements = 0;
   std::uint64_t begin = 0;  ///< bytes [begin, end) of the data section
   std::uint64_t end = 0;
+  std::size_t shard = 0;  ///< the file it is in, where a model has several
 };
 
 /// A safetensors file, its header read and checked in full before anything else is believed.
@@ -28,6 +29,10 @@ struct TensorEntry {
 /// under 8 bytes, a header over 100,000,000 bytes or past the end, bad UTF-8 or JSON, duplicate keys,
 /// metadata that is not strings, unknown dtypes, sizes that overflow, offsets that overlap, leave holes or do
 /// not end at the file's end.
+///
+/// A path that ends with `.index.json` is the index of a model in several files, which are then seen as one:
+/// every tensor must be in the file the index names, and the files must hold no others. Metadata are the
+/// index's strings, then each file's in order; of one key the first counts.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
@@ -36,7 +41,7 @@ class SafetensorsFile {
   SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
 
   const std::filesystem::path& path() const;
-  /// In the order of their bytes.
+  /// In the order of their bytes, file after file.
   const std::vector<TensorEntry>& tensors() const;
   /// The strings under `__metadata__`.
   const std::map<std::string, std::string>& metadata() const;

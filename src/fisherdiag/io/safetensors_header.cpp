@@ -164,7 +164,7 @@ class HeaderReader {
       fail(tensor_text() + " has a shape and dtype of " + std::to_string(*bits) +
            " bits, but data_offsets of " + std::to_string(offsets_[1] - offsets_[0]) + " bytes");
     header_.tensors.push_back(
-        {std::move(name_), std::move(dtype_), shape_, *elements, offsets_[0], offsets_[1]});
+        {std::move(name_), std::move(dtype_), shape_, *elements, offsets_[0], offsets_[1], 0});
   }
 
   const std::string& file_;

@@ -1,4 +1,4 @@
-// Sums of outer products over samples: squared, square of the sum, or plain.
+// Sums of outer products over samples, plain or of squared operands.
 #pragma once
 
 #include <cstddef>
@@ -30,11 +30,6 @@ struct OuterRange {
 /// Cost      2 N O I flop.
 using SquaredOuter = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range,
                           double* fisher, std::size_t stride) noexcept;
-
-/// fisher[o * stride + i] += scale * ( sum_t left(t, o) right(t, i) )^2: the rows are positions of one sample
-/// (or the samples of one batch) whose gradients add up before squaring. The tile is squared in registers.
-using GramSquared = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range,
-                         double scale, double* fisher, std::size_t stride) noexcept;
 
 /// target[o * stride + i] = scale * sum_n left(n, o) right(n, i): the weight gradient of a batch.
 using Outer = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, float scale,

@@ -4,9 +4,12 @@
 #include <cstddef>
 
 #include "fisherdiag/base/isa.hpp"
+#include "fisherdiag/kernels/channels.hpp"
 #include "fisherdiag/kernels/elementwise.hpp"
 #include "fisherdiag/kernels/gemm.hpp"
+#include "fisherdiag/kernels/gram.hpp"
 #include "fisherdiag/kernels/outer.hpp"
+#include "fisherdiag/kernels/patches.hpp"
 #include "fisherdiag/kernels/penalty.hpp"
 #include "fisherdiag/kernels/probe.hpp"
 #include "fisherdiag/kernels/skip.hpp"
@@ -35,6 +38,11 @@ struct KernelTable {
   SquaredOuterSkip* squared_outer_skip;
   AddOuterSkip* add_outer_skip;
   OuterSkip* outer_skip;
+  GatherPatches* gather_patches;
+  ScatterPatches* scatter_patches;
+  Activate* activate;
+  ActivateBackward* activate_backward;
+  ScaleColumns* scale_columns;
   ColumnSums* column_sums;
   SoftmaxRows* softmax_rows;
   PenaltyValue* penalty_value;

@@ -59,13 +59,32 @@ Architecture::Architecture(std::vector<LinearLayer> layers) : layers_(std::move(
         "' is the last and has an activation; leave it out, the likelihood applies its own");
 }
 
+Architecture::Architecture(Graph graph)
+    : graph_(std::make_shared<const Graph>(std::move(graph))),
+      parameters_(graph_->parameters()),
+      parameter_count_(graph_->parameter_count()) {
+  if (graph_->output().positions() != 1)
+    throw UnsupportedError("layer '" + graph_->nodes().back().layer.name + "' is the last and puts out " +
+                           graph_->output().text() +
+                           "; end with one vector per sample, as a flatten or linear layer gives");
+}
+
 std::string Architecture::summary() const {
+  if (graph_) return graph_->summary();
   std::string text = std::to_string(inputs());
   for (const LinearLayer& layer : layers_) text += "-" + std::to_string(layer.outputs);
   std::string_view activation = layers_.size() > 1 ? activation_name(layers_.front().activation) : "";
   for (std::size_t l = 0; l + 1 < layers_.size(); ++l)
     if (activation_name(layers_[l].activation) != activation) activation = "mixed activations";
   return activation.empty() ? text : text + " " + std::string(activation);
+}
+
+void require_chain(const Architecture& architecture, std::string_view what) {
+  if (!architecture.graph()) return;
+  const LayerDescription& first = architecture.graph()->nodes().front().layer;
+  throw UnsupportedError(std::string(what) +
+                         " covers chains of linear layers, not a graph of layers such as '" + first.name +
+                         "' (" + first.type + "); 'compute' does graphs");
 }
 
 }  // namespace fisherdiag

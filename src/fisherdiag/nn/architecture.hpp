@@ -2,9 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "fisherdiag/nn/graph.hpp"
+#include "fisherdiag/nn/parameter_tensor.hpp"
 
 namespace fisherdiag {
 
@@ -21,31 +25,28 @@ struct LinearLayer {
   Activation activation = Activation::Identity;
 };
 
-/// One parameter tensor and its place in the flat parameter vector.
-struct ParameterTensor {
-  std::string name;
-  std::vector<std::size_t> shape;
-  std::size_t offset = 0;
-  std::size_t size = 0;
-};
-
-/// A chain of linear layers with activations.
+/// A chain of linear layers with activations, or a graph of layers of any kind.
 class Architecture {
  public:
   /// Throws ArgumentError if there is no layer, a size is 0 or neighbouring sizes differ.
   explicit Architecture(std::vector<LinearLayer> layers);
+  /// Throws UnsupportedError if the graph does not end in one position, whose features are the outputs.
+  explicit Architecture(Graph graph);
 
-  /// `mlp:784-256-10[:relu|tanh|sigmoid]` (names "0", "2", "4", ... as in the same torch.nn.Sequential),
-  /// the path of a JSON file, or JSON text starting with '{' (docs/architecture-format.md).
+  /// `mlp:784-256-10[:relu|tanh|sigmoid]` (names "0", "2", "4", ... as in the same torch.nn.Sequential), the
+  /// path of a JSON file, or JSON text starting with '{' (docs/architecture-format.md).
   /// Throws ArgumentError, IoError, FormatError; UnsupportedError naming a layer the engine does not cover.
   static Architecture parse(const std::string& text);
 
+  /// The graph; nullptr: the architecture is a chain.
+  const Graph* graph() const { return graph_.get(); }
+  /// Of a chain; empty for a graph.
   const std::vector<LinearLayer>& layers() const { return layers_; }
-  /// weight and bias of each layer, in order.
+  /// weight and bias of each layer, in order; tensors that layers share once.
   const std::vector<ParameterTensor>& parameters() const { return parameters_; }
   std::size_t parameter_count() const { return parameter_count_; }
-  std::size_t inputs() const { return layers_.front().inputs; }
-  std::size_t outputs() const { return layers_.back().outputs; }
+  std::size_t inputs() const { return graph_ ? graph_->input().size() : layers_.front().inputs; }
+  std::size_t outputs() const { return graph_ ? graph_->output().features : layers_.back().outputs; }
   std::size_t weight_offset(std::size_t layer) const { return parameters_[2 * layer].offset; }
   std::size_t bias_offset(std::size_t layer) const { return parameters_[2 * layer + 1].offset; }
 
@@ -55,9 +56,13 @@ class Architecture {
   std::string to_json() const;
 
  private:
+  std::shared_ptr<const Graph> graph_;
   std::vector<LinearLayer> layers_;
   std::vector<ParameterTensor> parameters_;
   std::size_t parameter_count_ = 0;
 };
+
+/// For what covers chains only: throws UnsupportedError "WHAT covers ..." naming the graph's first layer.
+void require_chain(const Architecture& architecture, std::string_view what);
 
 }  // namespace fisherdiag

@@ -1,13 +1,18 @@
 // The three ways to name an architecture: mlp shorthand, JSON text, JSON file (docs/architecture-format.md).
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
 #include "fisherdiag/base/error.hpp"
+#include "fisherdiag/io/impl/strict_json.hpp"
+#include "fisherdiag/io/quoted_name.hpp"
 #include "fisherdiag/nn/architecture.hpp"
+#include "fisherdiag/nn/impl/graph_json.hpp"
 
 namespace fisherdiag {
 
@@ -16,6 +21,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kMlpPrefix = "mlp:";
+constexpr const char* kFormat = "fisherdiag.arch/1";
 /// An architecture file is a page of text; a larger one is something else.
 constexpr std::size_t kMostJsonBytes = std::size_t{16} << 20;
 
@@ -61,6 +67,13 @@ Architecture parse_mlp(const std::string& text) {
   return Architecture(std::move(layers));
 }
 
+/// Refuses keys that nothing would read: a misspelt one must not be taken for its default.
+void check_keys(const Json& object, std::initializer_list<std::string_view> known, const std::string& where) {
+  for (const auto& item : object.items())
+    if (std::find(known.begin(), known.end(), item.key()) == known.end())
+      throw FormatError(where, "has the unknown key " + io::quoted_name(item.key()));
+}
+
 std::size_t json_size(const Json& layer, const char* key, const std::string& where) {
   const auto value = layer.find(key);
   if (value == layer.end() || !value->is_number_unsigned() || *value == 0u)
@@ -74,10 +87,11 @@ void add_json_layer(const Json& layer, std::size_t index, const std::string& sou
   if (!layer.is_object() || !layer.contains("type") || !layer["type"].is_string())
     throw FormatError(where, "a layer is an object with a string 'type'");
   const std::string type = layer["type"];
-  const std::string name = layer.contains("name") && layer["name"].is_string()
-                               ? layer["name"].get<std::string>()
-                               : std::to_string(index);
+  if (layer.contains("name") && !layer["name"].is_string())
+    throw FormatError(where, "'name' must be a string");
+  const std::string name = layer.contains("name") ? layer["name"].get<std::string>() : std::to_string(index);
   if (type == "linear") {
+    check_keys(layer, {"type", "name", "in", "out"}, where);
     layers.push_back(
         {name, json_size(layer, "in", where), json_size(layer, "out", where), Activation::Identity});
     return;
@@ -87,33 +101,41 @@ void add_json_layer(const Json& layer, std::size_t index, const std::string& sou
   const std::optional<Activation> activation = activation_from_name(type);
   if (!activation)
     throw UnsupportedError(
-        where + " ('" + name + "') has type '" + type +
-        "', which is not supported; supported are linear, relu, tanh, sigmoid, dropout, identity, "
-        "flatten");
+        where + " (" + io::quoted_name(name) + ") has type " + io::quoted_name(type) +
+        ", which is not supported in a chain; supported are linear, relu, tanh, sigmoid, dropout, identity, "
+        "flatten, and more where 'input' gives the shape of a sample, which makes the layers a graph");
+  check_keys(layer, {"type", "name"}, where);
   if (layers.empty() || layers.back().activation != Activation::Identity)
-    throw UnsupportedError(where + " ('" + name + "'): an activation must follow a linear layer");
+    throw UnsupportedError(where + " (" + io::quoted_name(name) +
+                           "): an activation must follow a linear layer");
   layers.back().activation = *activation;
 }
 
 Architecture parse_json(const std::string& text, const std::string& source) {
-  Json json;
-  try {
-    json = Json::parse(text);
-  } catch (const Json::parse_error& error) {
-    throw FormatError(source, "not JSON", error.byte);
-  }
+  const Json json = io::parse_strict_json(text, source);
   if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array())
     throw FormatError(source, "an architecture is a JSON object with an array 'layers'");
+  if (json.contains("input") || json.contains("sequence")) return Architecture(parse_graph(json, source));
+  check_keys(json, {"format", "layers"}, source);
+  if (json.contains("format") && json["format"] != kFormat)
+    throw FormatError(source, std::string("'format' is not \"") + kFormat + "\", the one this version reads");
   std::vector<LinearLayer> layers;
   for (std::size_t i = 0; i < json["layers"].size(); ++i)
     add_json_layer(json["layers"][i], i, source, layers);
-  return Architecture(std::move(layers));
+  try {
+    return Architecture(std::move(layers));
+  } catch (const ArgumentError& error) {  // the text is at fault, not the caller
+    throw FormatError(source, error.what());
+  } catch (const UnsupportedError& error) {
+    throw UnsupportedError(source + ": " + error.what());
+  }
 }
 
 std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::error_code error;
-  if (!file || std::filesystem::is_directory(path, error))
+  std::error_code error;  // only regular files: opening a pipe nobody writes to would wait for ever
+  const bool regular = std::filesystem::is_regular_file(path, error);
+  std::ifstream file(regular ? path : "", std::ios::binary);
+  if (!file)
     throw ArgumentError("architecture '" + path + "' is neither mlp:SIZES, JSON text nor a readable file");
   std::string text(kMostJsonBytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
@@ -131,6 +153,7 @@ Architecture Architecture::parse(const std::string& text) {
 }
 
 std::string Architecture::to_json() const {
+  if (graph_) return graph_json(*graph_).dump();
   Json layers = Json::array();
   for (const LinearLayer& layer : layers_) {
     layers.push_back(
@@ -138,7 +161,7 @@ std::string Architecture::to_json() const {
     if (layer.activation != Activation::Identity)
       layers.push_back({{"type", std::string(activation_name(layer.activation))}});
   }
-  return Json{{"format", "fisherdiag.arch/1"}, {"layers", layers}}.dump();
+  return Json{{"format", kFormat}, {"layers", layers}}.dump();
 }
 
 }  // namespace fisherdiag

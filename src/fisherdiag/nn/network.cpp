@@ -1,6 +1,7 @@
 #include "fisherdiag/nn/network.hpp"
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "fisherdiag/base/digest.hpp"
@@ -51,6 +52,12 @@ Network load_parameters(const SafetensorsFile& file, Architecture architecture) 
   return network;
 }
 
+/// What tensor `t` starts with: uniform in first +- second.
+std::pair<double, double> initial_values(const Architecture& architecture, std::size_t t) {
+  if (const Graph* graph = architecture.graph()) return {graph->start(t), graph->bound(t)};
+  return {0.0, 1.0 / std::sqrt(static_cast<double>(architecture.layers()[t / 2].inputs))};
+}
+
 }  // namespace
 
 Network::Network(Architecture architecture)
@@ -60,10 +67,10 @@ Network Network::random(Architecture architecture, std::uint64_t seed) {
   Network network(std::move(architecture));
   const auto& tensors = network.architecture().parameters();
   for (std::size_t t = 0; t < tensors.size(); ++t) {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(network.architecture().layers()[t / 2].inputs));
+    const auto [start, bound] = initial_values(network.architecture(), t);
     RandomStream random(seed, random_stream::kInit, t);
     for (float& value : network.parameters().subspan(tensors[t].offset, tensors[t].size))
-      value = static_cast<float>(bound * (2.0 * random.next_uniform() - 1.0));
+      value = static_cast<float>(start + bound * (2.0 * random.next_uniform() - 1.0));
   }
   return network;
 }

@@ -19,7 +19,7 @@ class Network {
   /// All parameters zero.
   explicit Network(Architecture architecture);
 
-  /// PyTorch's default for torch.nn.Linear: weight and bias uniform in ±1/sqrt(inputs).
+  /// PyTorch's defaults: for torch.nn.Linear weight and bias uniform in ±1/sqrt(inputs).
   static Network random(Architecture architecture, std::uint64_t seed);
 
   /// Reads the parameters of `architecture` from a safetensors file with the same keys and shapes.
@@ -36,7 +36,8 @@ class Network {
   const Architecture& architecture() const { return architecture_; }
   std::span<float> parameters() { return parameters_; }
   std::span<const float> parameters() const { return parameters_; }
-  std::span<const float> weight(std::size_t layer) const;  ///< [outputs, inputs] row-major
+  /// Of layer `layer` of a chain: [outputs, inputs] row-major.
+  std::span<const float> weight(std::size_t layer) const;
   std::span<const float> bias(std::size_t layer) const;
 
   /// SHA-256 of all parameter values in order (little-endian float32).

@@ -36,6 +36,7 @@ kernels::Strips strip_range(StripBuffer& buffer, std::size_t first, std::size_t 
 
 PackedNetwork::PackedNetwork(const Architecture& architecture, const Context& context)
     : kernels_(&kernels::kernel_table(context.isa())) {
+  require_chain(architecture, "training");
   const std::size_t lanes = kernels_->lanes;
   for (std::size_t l = 0; l < architecture.layers().size(); ++l) {
     const LinearLayer& shape = architecture.layers()[l];

@@ -16,23 +16,6 @@ struct Prefetch {
   }
 };
 
-/// acc += left(k, rows) right(k, strips) for k = 0..n-1.
-template <int Rows, int Cols>
-FISHERDIAG_INLINE void multiply_tile(Vec (&acc)[Rows][Cols], const float* left, const float* right,
-                                     std::size_t right_stride, std::size_t n) {
-  for (std::size_t k = 0; k < n; ++k) {
-    Vec b[Cols];
-#pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) b[c] = load_aligned(right + c * right_stride + k * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) {
-      const Vec a(left[k * kLanes + r]);
-#pragma GCC unroll 4
-      for (int c = 0; c < Cols; ++c) acc[r][c] = multiply_add(a, b[c], acc[r][c]);
-    }
-  }
-}
-
 /// Adds n products to the chains of one tile, which are kept between depth blocks: row-major, Cols * kLanes
 /// to a row. The next tile's target rows are asked for one by one on the way: all at once they would hold up
 /// the products' loads, and this tile's own would arrive too late.
@@ -58,15 +41,6 @@ FISHERDIAG_INLINE void add_products(const float* left, const float* right, std::
 #pragma GCC unroll 4
     for (int c = 0; c < Cols; ++c) store_aligned(chains + (r * Cols + c) * kLanes, acc[r][c]);
 }
-
-struct AddSquareToDouble {
-  using Target = double;
-  double scale;
-  void operator()(const float* sum, double* target, std::size_t n) const {
-    for (std::size_t i = 0; i < n; ++i)
-      target[i] += scale * (static_cast<double>(sum[i]) * static_cast<double>(sum[i]));
-  }
-};
 
 /// Rows whose chains are open at a time: their tiles fit the second-level cache beside the operands.
 constexpr std::size_t kOpenRows = 256;
@@ -192,11 +166,6 @@ void add_outer(const ConstStrips& left, const ConstStrips& right, bool first, fl
 void squared_outer(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, double* fisher,
                    std::size_t stride) noexcept {
   run(left, right, range, AddToDouble{}, fisher, stride);
-}
-
-void gram_squared(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, double scale,
-                  double* fisher, std::size_t stride) noexcept {
-  run(left, right, range, AddSquareToDouble{scale}, fisher, stride);
 }
 
 void outer(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, float scale,

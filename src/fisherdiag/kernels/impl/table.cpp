@@ -15,6 +15,11 @@ GemmSkip gemm_skip;
 SquaredOuterSkip squared_outer_skip;
 AddOuterSkip add_outer_skip;
 OuterSkip outer_skip;
+GatherPatches gather_patches;
+ScatterPatches scatter_patches;
+Activate activate;
+ActivateBackward activate_backward;
+ScaleColumns scale_columns;
 ColumnSums column_sums;
 SoftmaxRows softmax_rows;
 PenaltyValue penalty_value;
@@ -42,8 +47,9 @@ const KernelTable& table() {
         false,
 #endif
         to_strips, transpose_to_strips, from_strips, gemm, squared_outer, add_outer, gram_squared, outer,
-        gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, column_sums, softmax_rows, penalty_value,
-        penalty_gradient, penalty_value_gradient, sgd_step, adam_step, multiply_add_probe, triad_probe
+        gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, gather_patches, scatter_patches, activate,
+        activate_backward, scale_columns, column_sums, softmax_rows, penalty_value, penalty_gradient,
+        penalty_value_gradient, sgd_step, adam_step, multiply_add_probe, triad_probe
   };
   return kTable;
 }

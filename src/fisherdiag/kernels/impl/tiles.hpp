@@ -56,4 +56,21 @@ FISHERDIAG_INLINE void with_constant(std::size_t n, const F& f) {
   f(Constant<Most>{});
 }
 
+/// acc += left(k, rows) right(k, strips) for k = 0..n-1.
+template <int Rows, int Cols>
+FISHERDIAG_INLINE void multiply_tile(Vec (&acc)[Rows][Cols], const float* left, const float* right,
+                                     std::size_t right_stride, std::size_t n) {
+  for (std::size_t k = 0; k < n; ++k) {
+    Vec b[Cols];
+#pragma GCC unroll 4
+    for (int c = 0; c < Cols; ++c) b[c] = load_aligned(right + c * right_stride + k * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Vec a(left[k * kLanes + r]);
+#pragma GCC unroll 4
+      for (int c = 0; c < Cols; ++c) acc[r][c] = multiply_add(a, b[c], acc[r][c]);
+    }
+  }
+}
+
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE

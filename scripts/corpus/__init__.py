@@ -1,0 +1,1 @@
+"""The corpus of scripts/make_corpus.py."""

@@ -1,0 +1,85 @@
+// One block of samples through a graph and into the sum.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "fisherdiag/fisher/graph_layout.hpp"
+#include "fisherdiag/fisher/pass.hpp"
+#include "fisherdiag/nn/graph_network.hpp"
+#include "fisherdiag/nn/strip_buffer.hpp"
+
+namespace fisherdiag {
+
+/// Adds blocks of samples to the un-normalised sum of squared per-sample gradients of a graph.
+///
+/// Two parallel phases per block. Rows: chunks of samples go forward, get their seeds and go backward, seed
+/// after seed, leaving the inputs of every layer with a matrix of weights, its output's sensitivities, and
+/// each sample's squared gradients of all small tensors. Tiles: each task owns columns of one layer's F and
+/// adds the squares of its samples' gradients, which are summed over positions and over the layers that share
+/// the tensor first. No per-sample gradient of a matrix is ever stored. Each element of F sees the samples in
+/// one order whatever the number of threads or rows per block, so its bits do not depend on them.
+class GraphPass : public FisherPass {
+ public:
+  /// `block_rows`: as GraphLayout says. Throws UnsupportedError for tensors shared between layers of
+  /// different kinds.
+  GraphPass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,
+            const Context& context);
+  ~GraphPass() override;
+
+  /// Bytes a pass with `block_rows` allocates, its sums included.
+  static std::size_t bytes(const Architecture& architecture, const Estimator& estimator,
+                           Likelihood likelihood, std::size_t block_rows, const Context& context);
+
+  /// As FisherPass; traces are not supported. Sums are kept in one section, matrices as their operation
+  /// orders them.
+  void add(MatrixView<const float> inputs, MatrixView<const float> targets,
+           std::span<const std::uint64_t> samples, std::span<const float> weights = {},
+           MatrixView<double> traces = {}) override;
+  AlignedBuffer<double> take_sum() override;
+
+ private:
+  struct Worker;
+  /// The samples of a block.
+  struct Block {
+    MatrixView<const float> inputs, targets;
+    std::span<const std::uint64_t> samples;
+    std::span<const float> weights;
+  };
+  /// Columns of a matrix of weights and the layers that use it.
+  struct Tile {
+    std::size_t tensor;
+    std::vector<std::size_t> nodes;
+    std::size_t strip_begin, strip_end;
+  };
+
+  void make_tiles();
+  void rows_phase(const Block& block, std::size_t first, std::size_t count, std::size_t seed_begin,
+                  std::size_t seed_end, Worker& worker);
+  void forward(const Block& block, std::size_t first, std::size_t count, Worker& worker);
+  void backward(std::size_t first, std::size_t count, std::size_t seed, Worker& worker);
+  void keep_gradients(std::size_t first, std::size_t count, bool overwrite, Worker& worker);
+  kernels::Strips activation(std::size_t value, std::size_t first, std::size_t count, Worker& worker);
+  kernels::Strips delta(std::size_t value, std::size_t seed, std::size_t first, std::size_t count,
+                        Worker& worker);
+  OpAccumulate request(const Tile& tile, std::size_t node, std::size_t first, std::size_t count,
+                       Worker& worker);
+  void add_tile(const Tile& tile, std::size_t rows, std::size_t seeds, Worker& worker);
+  void add_summed(const Tile& tile, std::size_t first, std::size_t count, std::size_t seed, Worker& worker);
+  void add_vectors(std::size_t begin, std::size_t end, std::size_t rows);
+
+  const Architecture& architecture_;
+  const Context& context_;
+  Estimator estimator_;
+  GraphNetwork network_;
+  GraphLayout layout_;
+  std::size_t block_rows_;
+  std::vector<StripBuffer> kept_activations_, kept_deltas_;  // per value; empty: not kept
+  AlignedBuffer<float> kept_gradients_;                      // [block rows, vector elements], squared
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<Tile> tiles_;
+};
+
+}  // namespace fisherdiag

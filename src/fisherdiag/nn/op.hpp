@@ -1,0 +1,149 @@
+// What every layer of a graph can do: forward, backward, and its part of the Fisher diagonal.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fisherdiag/base/aligned.hpp"
+#include "fisherdiag/kernels/table.hpp"
+#include "fisherdiag/nn/layer_description.hpp"
+#include "fisherdiag/nn/value_shape.hpp"
+
+namespace fisherdiag {
+
+/// A parameter tensor of a layer. A layer has at most one matrix, as its first parameter.
+struct OpParameter {
+  std::string
+      role;  ///< "weight": the tensor is called NAME.weight unless the layer's field of that name says
+  std::vector<std::size_t> shape;
+  bool matrix = false;  ///< summed by accumulate(); all others by the gradients that backward() adds up
+  /// Initial values, uniform in start +- bound.
+  double start = 0, bound = 0;
+};
+
+/// Multiply-adds of one sample, counting two each, that cannot be avoided.
+struct OpFlops {
+  double forward = 0;
+  double backward = 0;            ///< to the input, for each seed
+  double accumulate = 0;          ///< the gradient of the parameters and its squares, for each seed
+  bool accumulates_once = false;  ///< seeds are summed first: `accumulate` is for all of them
+};
+
+/// Memory of one thread that an operation may use while it runs.
+class OpScratch {
+ public:
+  OpScratch() = default;
+  OpScratch(std::size_t floats, std::size_t lanes) : lanes_(lanes), storage_(floats) {}
+
+  /// Floats that strips() takes for a matrix.
+  static std::size_t floats(std::size_t rows, std::size_t cols, std::size_t lanes);
+
+  /// Everything handed out so far may be handed out again.
+  void reset() { used_ = 0; }
+  /// A matrix with room for a register tile of rows past its end. Contents do not matter.
+  kernels::Strips strips(std::size_t rows, std::size_t cols);
+
+ private:
+  std::size_t lanes_ = 0, used_ = 0;
+  AlignedBuffer<float> storage_;
+};
+
+/// Gradient of a vector parameter for sample n: data + n * stride.
+struct GradientRows {
+  float* data = nullptr;
+  std::size_t stride = 0;
+};
+
+struct OpForward {
+  std::span<const kernels::ConstStrips> inputs;  ///< [samples * positions, features] each
+  kernels::Strips output;                        ///< rows past its last must not be written
+  std::size_t samples = 0;
+  OpScratch* scratch = nullptr;
+};
+
+struct OpBackward {
+  std::span<const kernels::ConstStrips> inputs;  ///< as forward saw them
+  kernels::ConstStrips output;                   ///< as forward left it
+  kernels::ConstStrips delta;                    ///< d (seed . logits) / d output
+  std::size_t samples = 0;
+  /// Sensitivities of the inputs, to be written; no data: not wanted. `add`: to be added to instead.
+  std::span<const kernels::Strips> below;
+  std::span<const bool> add;
+  std::span<const GradientRows>
+      gradients;  ///< one for each parameter, to be added to; the matrix's has no data
+  OpScratch* scratch = nullptr;
+};
+
+/// Samples whose gradients of the matrix are to be squared and added to `sums`.
+struct OpAccumulate {
+  kernels::ConstStrips input;                    ///< of the samples
+  std::span<const kernels::ConstStrips> deltas;  ///< of the samples, for each seed
+  std::size_t samples = 0;
+  std::size_t strip_begin = 0, strip_end = 0;  ///< which columns of the matrix
+  double* sums = nullptr;                      ///< the whole matrix [rows, columns]
+  OpScratch* scratch = nullptr;
+};
+
+/// The matrix of squared gradients as the operation likes to have it while summing.
+struct GradientMatrix {
+  std::size_t rows = 0, columns = 0;
+  bool operator==(const GradientMatrix&) const = default;
+};
+
+/// A layer: first its shapes, then, after prepare(), its work. Thread-safe once prepared.
+class Op {
+ public:
+  Op() = default;
+  Op(const Op&) = delete;
+  Op& operator=(const Op&) = delete;
+  virtual ~Op() = default;
+
+  const ValueShape& output() const { return output_; }
+  const std::vector<OpParameter>& parameters() const { return parameters_; }
+  bool has_matrix() const { return !parameters_.empty() && parameters_.front().matrix; }
+  virtual OpFlops flops() const { return {}; }
+
+  /// Chooses the kernels and builds what does not depend on the parameters.
+  virtual void prepare(const kernels::KernelTable& kernels) { kernels_ = &kernels; }
+  /// Lays out the parameters, in the order of parameters(). May be called again.
+  virtual void pack(std::span<const std::span<const float>> parameters);
+  /// Bytes that prepare() and pack() hold.
+  virtual std::size_t packed_bytes(std::size_t) const { return 0; }
+  /// Floats of OpScratch that forward, backward and accumulate need at most.
+  virtual std::size_t scratch_floats(std::size_t) const { return 0; }
+
+  virtual void forward(const OpForward& f) const = 0;
+  virtual void backward(const OpBackward& b) const = 0;
+
+  /// The rest is for operations with a matrix.
+  virtual GradientMatrix gradient_matrix() const { return {}; }
+  /// Samples whose squares go through one float chain: depends on the layer's shape alone.
+  virtual std::size_t accumulate_samples() const { return 1; }
+  /// sums[r, c] += the squares of each sample's gradients, for the columns of the strips asked for.
+  virtual void accumulate(const OpAccumulate&) const {}
+  /// target[r * stride + c - first column] += the samples' gradients for the first seed, not squared; the
+  /// stride is in whole vectors.
+  virtual void add_gradient(const OpAccumulate&, float*, std::size_t) const {}
+  /// The place in the parameter of element [row, column] of the matrix.
+  virtual std::size_t parameter_index(std::size_t row, std::size_t column) const {
+    return row * gradient_matrix().columns + column;
+  }
+
+ protected:
+  const kernels::KernelTable& kernels() const { return *kernels_; }
+
+  ValueShape output_;
+  std::vector<OpParameter> parameters_;
+
+ private:
+  const kernels::KernelTable* kernels_ = nullptr;
+};
+
+/// The operation of a layer with these inputs. ArgumentError naming the layer for fields or shapes that do
+/// not fit; UnsupportedError for a type the engine does not have.
+std::unique_ptr<Op> make_op(const LayerDescription& layer, std::span<const ValueShape> inputs);
+
+}  // namespace fisherdiag

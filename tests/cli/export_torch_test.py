@@ -1,0 +1,167 @@
+"""A PyTorch model handed over, its Fisher computed and loaded back into an EWC loop.
+
+Needs PyTorch: in this interpreter or in the one FISHERDIAG_TORCH_PYTHON names. Skipped, and said so, without."""
+
+import os
+import subprocess
+import sys
+import unittest
+
+import support
+
+TORCH_PYTHON = os.environ.get("FISHERDIAG_TORCH_PYTHON", "")
+try:
+    import numpy
+    import safetensors.torch
+    import torch
+except ImportError:
+    if TORCH_PYTHON and os.path.realpath(TORCH_PYTHON) != os.path.realpath(sys.executable):
+        os.execv(TORCH_PYTHON, [TORCH_PYTHON, "-B", *sys.argv])
+    torch = None
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCRIPTS = os.path.join(HERE, "..", "..", "scripts")
+
+
+@unittest.skipUnless(
+    torch, "SKIPPED: no PyTorch in %s; set FISHERDIAG_TORCH_PYTHON to an interpreter that has it" % sys.executable
+)
+class ExportTest(support.ToolTest):
+    def setUp(self):
+        super().setUp()
+        torch.set_num_threads(1)
+        sys.path[:0] = [SCRIPTS, HERE]
+        self.addCleanup(lambda: sys.path.__delitem__(slice(0, 2)))
+        import export_torch
+        import torch_models
+
+        self.exporter, self.models = export_torch, torch_models
+        generator = torch.Generator().manual_seed(1)
+        self.x = torch.randn(30, 12, generator=generator)
+        self.y = torch.randint(0, 4, (30,), generator=generator)
+        numpy.save(self.path("X.npy"), self.x.numpy())
+        numpy.save(self.path("Y.npy"), self.y.numpy())
+
+    def run_script(self, model, *arguments):
+        return subprocess.run(
+            [
+                sys.executable,
+                "-B",
+                os.path.join(SCRIPTS, "export_torch.py"),
+                os.path.join(HERE, "torch_models.py") + ":" + model,
+                "-o",
+                "M.safetensors",
+                *arguments,
+            ],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+        )
+
+    def per_sample_squares(self, model):
+        """Mean over samples of the squared gradient, one sample at a time."""
+        squares = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+        for x, y in zip(self.x, self.y):
+            model.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[None]), y[None]).backward()
+            for name, parameter in model.named_parameters():
+                squares[name] += parameter.grad**2 / len(self.x)
+        return squares
+
+    def check_diagonal(self, model):
+        done = self.run_tool(
+            "compute", "--weights", "M.safetensors", "--data", "X.npy", "--labels", "Y.npy", "-o", "F.safetensors"
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        fisher = safetensors.torch.load_file(self.path("F.safetensors"))
+        wanted = self.per_sample_squares(model.eval())
+        self.assertEqual({k: v.shape for k, v in fisher.items()}, {k: v.shape for k, v in model.state_dict().items()})
+        for name, value in wanted.items():
+            # float32 on both sides: sums of 30 squares of gradients with relative errors near 1e-6
+            self.assertLess((fisher[name] - value).norm() / value.norm(), 1e-4, name)
+        return fisher
+
+    def test_command_line(self):
+        done = self.run_script("mlp", "--inputs", "X.npy")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        state = self.models.mlp().state_dict()
+        self.assertEqual(set(safetensors.torch.load_file(self.path("M.safetensors"))), set(state))
+        report = self.run_json("check", "--weights", "M.safetensors", "--replay")
+        self.assertTrue(report["passed"])
+        self.assertEqual([layer["name"] for layer in report["layers"]], ["1", "4.0", "5", "logits"])
+        self.check_diagonal(self.models.mlp())
+
+    def test_traced_module_and_checkpoint(self):
+        model = self.models.Named()
+        with torch.no_grad():
+            model.head.weight.mul_(0.5)
+        torch.save({"state_dict": model.state_dict()}, self.path("trained.pt"))
+        done = self.run_script("Named", "--checkpoint", "trained.pt")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(self.run_json("check", "--weights", "M.safetensors", "--replay")["passed"])
+        self.check_diagonal(model)
+
+    def test_half_precision(self):
+        for dtype in ["float16", "bfloat16", "float64"]:
+            self.assertEqual(self.run_script("mlp", "--dtype", dtype).returncode, 0)
+            self.assertTrue(self.run_json("check", "--weights", "M.safetensors", "--replay")["passed"])
+
+    def test_replay_names_the_first_layer_that_differs(self):
+        model = self.models.mlp()
+        self.exporter.export(model, self.x[:5], self.path("M.safetensors"))
+        state = safetensors.torch.load_file(self.path("M.safetensors"))
+        state["4.0.weight"][2, 3] += 0.1
+        safetensors.torch.save_file(state, self.path("W.safetensors"))
+        arch = self.write("arch.json", support.json.dumps(self.exporter.architecture_of(model)).encode())
+        report = self.run_json(
+            "check", "--arch", arch, "--weights", "W.safetensors", "--replay=M.reference.safetensors", code=1
+        )
+        self.assertEqual(report["first_difference"], "4.0")
+
+    def test_unsupported(self):
+        for model, words in [
+            ("unsupported", ["'1.1'", "PReLU"]),
+            ("with_softmax", ["'1'", "likelihood"]),
+            ("Residual", ["add", "chain"]),
+            ("Branching", ["Branching", "traced"]),
+        ]:
+            done = self.run_script(model)
+            self.assertEqual(done.returncode, 4, done.stderr)
+            for word in words + ["Accumulator"]:
+                self.assertIn(word, done.stderr)
+            self.assertFalse(os.path.exists(self.path("M.safetensors")))
+
+    def test_bad_input(self):
+        for arguments, word in [
+            (["--checkpoint", "gone.pt"], "gone.pt"),
+            (["--inputs", "gone.npy"], "gone.npy"),
+            (["--input-shape", "5"], "[8, 5]"),
+        ]:
+            done = self.run_script("mlp", *arguments)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn(word, done.stderr)
+            self.assertEqual(len(done.stderr.strip().split("\n")), 1)
+
+    def test_ewc_loop(self):
+        """The second task is learned; with the penalty the first is forgotten less."""
+        model = self.models.mlp().eval()
+        self.exporter.export(model, self.x[:5], self.path("M.safetensors"))
+        fisher = self.check_diagonal(model)
+        anchor = {name: value.detach().clone() for name, value in model.named_parameters()}
+        before = model(self.x).detach()
+        drift = {}
+        for ewc_lambda in [0.0, 1000.0]:
+            model.load_state_dict(anchor)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+            for _ in range(20):
+                optimizer.zero_grad()
+                loss = torch.nn.functional.cross_entropy(model(-self.x), self.y.flip(0))
+                penalty = sum((fisher[n] * (p - anchor[n]) ** 2).sum() for n, p in model.named_parameters())
+                (loss + 0.5 * ewc_lambda * penalty).backward()
+                optimizer.step()
+            drift[ewc_lambda] = (model(self.x) - before).norm().item()
+        self.assertLess(drift[1000.0], 0.5 * drift[0.0])
+
+
+if __name__ == "__main__":
+    support.main()
