@@ -14,6 +14,7 @@ namespace fisherdiag::bench {
 void add_kernel(const std::string& rest, const std::function<void(benchmark::State&)>& body);
 
 void register_product_benchmarks(const Settings& settings);
+void register_gram_benchmarks(const Settings& settings);
 void register_skip_benchmarks(const Settings& settings);
 void register_sweep_benchmarks(const Settings& settings);
 

@@ -154,6 +154,12 @@ void register_product_benchmarks(const Settings& settings) {
         add_kernel("squared_outer" + suffix, [=, &k](benchmark::State& state) {
           outer(state, s, isa, t, kernels::kChain, k.squared_outer, [](double sum) { return sum; });
         });
+        add_kernel("gram_squared" + suffix, [=, &k](benchmark::State& state) {
+          const auto square = [&k](auto&& l, auto&& r, auto&& range, double* f, std::size_t stride) {
+            k.gram_squared({l, r, l.rows, nullptr, range, f, stride});
+          };
+          outer(state, s, isa, t, 128, square, [](double sum) { return sum * sum; });
+        });
 #ifdef FISHERDIAG_HAVE_OPENBLAS
         if (isa == settings.isa)
           add_kernel("gemm-openblas" + suffix, [=](benchmark::State& state) { openblas(state, s, isa, t); });

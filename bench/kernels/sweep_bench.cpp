@@ -132,6 +132,7 @@ void register_sweep_benchmarks(const Settings& settings) {
 
 void register_kernel_benchmarks(const Settings& settings) {
   register_product_benchmarks(settings);
+  register_gram_benchmarks(settings);
   register_skip_benchmarks(settings);
   register_sweep_benchmarks(settings);
 }
