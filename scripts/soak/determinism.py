@@ -32,5 +32,5 @@ def run(job, options):
                     seen.setdefault(digest, "%d threads, %s, %d shards" % (threads, memory, shards))
     if len(seen) != 1:
         findings.append("%d different results: %s" % (len(seen), "; ".join(seen.values())))
-    return "%d results (%d threads counts x %d memory bounds x %d numbers of shards x %d): %d SHA-256" % (
+    return "%d results (%d numbers of threads x %d memory bounds x %d numbers of shards x %d): %d SHA-256" % (
         runs, len(THREADS), len(MEMORY), len(SHARDS), options.repeats, len(seen)), findings
