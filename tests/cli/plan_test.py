@@ -32,6 +32,11 @@ class PlanTest(support.ToolTest):
         self.assertEqual(plan["samples"], 10)
         self.assertEqual(plan["estimator"], "exact")
 
+    def test_fixed_part_is_no_clock(self):
+        # Measured in a second or two, so it cannot be a minute; time since the machine's start can.
+        plan = self.run_json("plan", "--arch", "mlp:20-30-4", "--samples", "5000")
+        self.assertLess(plan["fixed_seconds"], 60)
+
     def test_text(self):
         done = self.run_tool("plan", "--arch", "mlp:20-30-4", "--samples", "5000")
         self.assertEqual(done.returncode, 0, done.stderr)

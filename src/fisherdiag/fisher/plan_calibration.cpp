@@ -140,6 +140,7 @@ PassTimes calibrate_pass(const Network& network, Dataset& rows, const FisherOpti
     std::size_t first_rows = 0, rows_done = 0;
     double first = 0, later = 0;
     own.progress = [&](std::size_t done, std::size_t) {
+      if (done == rows_done) return true;  // nothing is read yet
       const double block = now() - data.read_at();
       (rows_done == 0 ? first : later) += block;
       if (rows_done == 0) first_rows = done;
