@@ -8,6 +8,7 @@
 #include "fisherdiag/kernels/table.hpp"
 #include "fisherdiag/nn/strip_buffer.hpp"
 #include "kernels/kernel_benches.hpp"
+#include "kernels/strip_inputs.hpp"
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
 
@@ -21,18 +22,6 @@ using kernels::KernelTable;
 constexpr std::size_t kShapes[][2] = {{576, 96}, {288, 48}};  // I, O
 /// Rows (samples x positions) of an operand: they stay in the second-level cache.
 constexpr std::size_t kRows = 1024;
-
-StripBuffer random_strips(const KernelTable& k, std::size_t rows, std::size_t cols, std::uint64_t seed) {
-  StripBuffer buffer(rows, cols, k.lanes);
-  const std::vector<float> values = random_values(rows * cols, seed);
-  k.to_strips(values.data(), cols, buffer.view(), {});
-  return buffer;
-}
-
-double element(const StripBuffer& buffer, std::size_t lanes, std::size_t r, std::size_t c) {
-  const kernels::ConstStrips m = buffer.view();
-  return m.data[c / lanes * m.stride + r * lanes + c % lanes];
-}
 
 void gram_squared(benchmark::State& state, std::size_t positions, std::size_t inputs, std::size_t outputs,
                   Isa isa, int threads) {

@@ -6,6 +6,7 @@
 #include "fisherdiag/kernels/table.hpp"
 #include "fisherdiag/nn/strip_buffer.hpp"
 #include "kernels/kernel_benches.hpp"
+#include "kernels/strip_inputs.hpp"
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
 
@@ -36,18 +37,6 @@ struct Shape {
 /// The large cube and the products the benchmark models are made of, small and thin ones included.
 const std::vector<Shape> kShapes{{1024, 1024, 1024}, {512, 784, 32},    {512, 784, 256}, {512, 256, 256},
                                  {512, 1024, 10},    {512, 4096, 4096}, {64, 256, 256}};
-
-StripBuffer random_strips(const KernelTable& k, std::size_t rows, std::size_t cols, std::uint64_t seed) {
-  StripBuffer buffer(rows, cols, k.lanes);
-  const std::vector<float> values = random_values(rows * cols, seed);
-  k.to_strips(values.data(), cols, buffer.view(), {});
-  return buffer;
-}
-
-double element(const StripBuffer& buffer, std::size_t lanes, std::size_t r, std::size_t c) {
-  const kernels::ConstStrips m = buffer.view();
-  return m.data[c / lanes * m.stride + r * lanes + c % lanes];
-}
 
 bool close(double value, double expected) {
   return std::abs(value - expected) <= 1e-4 * (1e-30 + std::abs(expected));
