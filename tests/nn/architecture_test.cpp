@@ -77,3 +77,45 @@ TEST_CASE("bad architectures are refused in words", "[nn]") {
   REQUIRE_THROWS_WITH(Architecture({{"a", 4, 3, Activation::Relu}, {"b", 2, 2, Activation::Identity}}),
                       contains("b") && contains("3 outputs"));
 }
+
+TEST_CASE("presets have the parameters of their definitions", "[nn]") {
+  struct Preset {
+    const char* name;
+    std::size_t inputs, outputs, parameters;
+  };
+  for (const Preset& p : {Preset{"lenet5", 28 * 28, 10, 61'706}, Preset{"cnn-s", 3 * 32 * 32, 10, 620'362},
+                          Preset{"vgg11", 3 * 32 * 32, 10, 9'225'610}}) {
+    CAPTURE(p.name);
+    const Architecture a = Architecture::parse(p.name);
+    CHECK(a.inputs() == p.inputs);
+    CHECK(a.outputs() == p.outputs);
+    CHECK(a.parameter_count() == p.parameters);
+    CHECK(Architecture::parse(a.to_json()).to_json() == a.to_json());
+  }
+  CHECK(Architecture::parse("vgg11").parameters()[2].name == "features.3.weight");
+  REQUIRE_THROWS_WITH(Architecture::parse("lenet"), fisherdiag::testing::contains("lenet5, cnn-s, vgg11"));
+}
+
+TEST_CASE("layers that do not fit are refused by name", "[nn]") {
+  const auto refused = [](const std::string& layers) {
+    try {
+      Architecture::parse(R"({"input": [2, 4, 4], "layers": [)" + layers + "]}");
+    } catch (const FormatError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  using fisherdiag::testing::contains;
+  const std::string conv = R"({"type": "conv2d", "name": "c", "out": 3, "kernel": 3}, )";
+  CHECK_THAT(refused(conv + R"({"type": "max_pool2d", "name": "p", "kernel": 3})"),
+             contains("'p'") && contains("does not fit"));
+  CHECK_THAT(refused(conv + R"({"type": "avg_pool2d", "name": "p", "kernel": 2, "padding": 2})"),
+             contains("'p'") && contains("padding"));
+  CHECK_THAT(refused(conv + R"({"type": "max_pool1d", "name": "p", "kernel": 2})"),
+             contains("'p'") && contains("1 dimension"));
+  CHECK_THAT(refused(conv + R"({"type": "adaptive_avg_pool2d", "name": "p"})"),
+             contains("'p'") && contains("'out'"));
+  CHECK_THAT(refused(conv + R"({"type": "add", "name": "sum"})"), contains("'sum'") && contains("from"));
+  CHECK_THAT(refused(conv + R"({"type": "add", "name": "sum", "from": ["c", "input"]})"),
+             contains("'sum'") && contains("[3, 2, 2]") && contains("[2, 4, 4]"));
+}

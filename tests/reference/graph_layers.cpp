@@ -142,6 +142,60 @@ void products(const LayerCall& call, const Product& product) {
   conv_products(call, product);
 }
 
+/// Each output of a pooling is the largest of some inputs or a sum of shares of them: f(output, inputs it
+/// sees, share).
+using Pool = std::function<void(std::size_t output, const std::vector<std::size_t>& inputs, double share)>;
+
+/// Where window `place` of `places` over `size` begins and ends.
+std::size_t adaptive_begin(std::size_t place, std::size_t size, std::size_t places) {
+  return static_cast<std::size_t>(
+      std::floor(static_cast<double>(place * size) / static_cast<double>(places)));
+}
+std::size_t adaptive_end(std::size_t place, std::size_t size, std::size_t places) {
+  return static_cast<std::size_t>(
+      std::ceil(static_cast<double>((place + 1) * size) / static_cast<double>(places)));
+}
+
+void pools(const LayerCall& call, const Pool& pool) {
+  const Image in(call.shapes[0]), out(call.output);
+  const bool adaptive = call.layer.type.starts_with("adaptive");
+  for (std::size_t c = 0; c < call.output.features; ++c)
+    for (std::size_t py = 0; py < out.height; ++py)
+      for (std::size_t px = 0; px < out.width; ++px) {
+        std::vector<std::size_t> seen;
+        double share = 0;
+        const auto see = [&](std::size_t y, std::size_t x) {
+          seen.push_back((c * in.height + y) * in.width + x);
+        };
+        if (adaptive) {
+          for (std::size_t y = adaptive_begin(py, in.height, out.height);
+               y < adaptive_end(py, in.height, out.height); ++y)
+            for (std::size_t x = adaptive_begin(px, in.width, out.width);
+                 x < adaptive_end(px, in.width, out.width); ++x)
+              see(y, x);
+          share = 1 / static_cast<double>(seen.size());
+        } else {
+          const Window2 w(call, call.shapes[0]);
+          for_window(w, in, py, px, [&](std::size_t y, std::size_t x, std::size_t) { see(y, x); });
+          const bool padded = LayerFields(call.layer).flag("count_include_pad", true);
+          share = 1 / static_cast<double>(padded ? w.kernel[0] * w.kernel[1] : seen.size());
+        }
+        pool((c * out.height + py) * out.width + px, seen, share);
+      }
+}
+
+bool is_pool(const std::string& type) {
+  return type.find("pool") != std::string::npos;
+}
+
+/// The first of the largest.
+std::size_t largest(const Vector& x, const std::vector<std::size_t>& among) {
+  std::size_t best = among.front();
+  for (const std::size_t i : among)
+    if (x[i] > x[best]) best = i;
+  return best;
+}
+
 /// The feature of element `e` of a value.
 std::size_t feature_of(const ValueShape& shape, std::size_t e) {
   return shape.channels_first ? e / shape.positions() : e % shape.features;
@@ -165,6 +219,21 @@ Vector layer_forward(const LayerCall& call) {
     });
     return output;
   }
+  if (is_pool(type)) {
+    pools(call, [&](std::size_t o, const std::vector<std::size_t>& seen, double share) {
+      if (type.starts_with("max")) {
+        output[o] = call.inputs[0][largest(call.inputs[0], seen)];
+        return;
+      }
+      for (const std::size_t i : seen) output[o] += share * call.inputs[0][i];
+    });
+    return output;
+  }
+  if (type == "add") {
+    for (const Vector& input : call.inputs)
+      for (std::size_t e = 0; e < output.size(); ++e) output[e] += input[e];
+    return output;
+  }
   throw std::logic_error("the reference has no layer '" + type + "'");
 }
 
@@ -184,6 +253,20 @@ LayerGradients layer_backward(const LayerCall& call, const Vector& seed) {
       g.inputs[0][i] += seed[o] * call.parameters[0][w];
       g.parameters[0][w] += seed[o] * call.inputs[0][i];
     });
+    return g;
+  }
+  if (is_pool(type)) {
+    pools(call, [&](std::size_t o, const std::vector<std::size_t>& seen, double share) {
+      if (type.starts_with("max")) {
+        g.inputs[0][largest(call.inputs[0], seen)] += seed[o];
+        return;
+      }
+      for (const std::size_t i : seen) g.inputs[0][i] += share * seed[o];
+    });
+    return g;
+  }
+  if (type == "add") {
+    for (Vector& input : g.inputs) input = seed;
     return g;
   }
   throw std::logic_error("the reference has no layer '" + type + "'");

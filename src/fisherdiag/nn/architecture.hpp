@@ -33,8 +33,8 @@ class Architecture {
   /// Throws UnsupportedError if the graph does not end in one position, whose features are the outputs.
   explicit Architecture(Graph graph);
 
-  /// `mlp:784-256-10[:relu|tanh|sigmoid]` (names "0", "2", "4", ... as in the same torch.nn.Sequential), the
-  /// path of a JSON file, or JSON text starting with '{' (docs/architecture-format.md).
+  /// `mlp:784-256-10[:relu|tanh|sigmoid]` (named "0", "2", "4", ... as in torch.nn.Sequential), a preset
+  /// (presets.hpp), the path of a JSON file, or JSON text starting with '{' (docs/architecture-format.md).
   /// Throws ArgumentError, IoError, FormatError; UnsupportedError naming a layer the engine does not cover.
   static Architecture parse(const std::string& text);
 

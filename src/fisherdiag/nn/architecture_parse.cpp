@@ -1,4 +1,5 @@
-// The three ways to name an architecture: mlp shorthand, JSON text, JSON file (docs/architecture-format.md).
+// The ways to name an architecture: mlp shorthand, preset, JSON text, JSON file
+// (docs/architecture-format.md).
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include "fisherdiag/io/quoted_name.hpp"
 #include "fisherdiag/nn/architecture.hpp"
 #include "fisherdiag/nn/impl/graph_json.hpp"
+#include "fisherdiag/nn/presets.hpp"
 
 namespace fisherdiag {
 
@@ -136,7 +138,8 @@ std::string read_text(const std::string& path) {
   const bool regular = std::filesystem::is_regular_file(path, error);
   std::ifstream file(regular ? path : "", std::ios::binary);
   if (!file)
-    throw ArgumentError("architecture '" + path + "' is neither mlp:SIZES, JSON text nor a readable file");
+    throw ArgumentError("architecture '" + path + "' is neither mlp:SIZES, a preset (" + preset_names() +
+                        "), JSON text nor a readable file");
   std::string text(kMostJsonBytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(file.gcount()));
@@ -149,6 +152,7 @@ std::string read_text(const std::string& path) {
 Architecture Architecture::parse(const std::string& text) {
   if (text.starts_with(kMlpPrefix)) return parse_mlp(text);
   if (text.starts_with("{")) return parse_json(text, "architecture");
+  if (std::optional<Graph> preset = preset_graph(text)) return Architecture(std::move(*preset));
   return parse_json(read_text(text), text);
 }
 

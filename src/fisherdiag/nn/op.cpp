@@ -18,10 +18,25 @@ using Maker = std::unique_ptr<Op> (*)(LayerFields&, std::span<const ValueShape>)
 /// Every type of layer: a new one is a file op_NAME.cpp and a line here.
 const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> all{
-      {"conv1d", make_conv1d},     {"conv2d", make_conv2d},   {"conv_transpose2d", make_conv_transpose2d},
-      {"dropout", make_identity},  {"flatten", make_flatten}, {"gelu", make_gelu},
-      {"identity", make_identity}, {"linear", make_linear},   {"relu", make_relu},
-      {"relu6", make_relu6},       {"sigmoid", make_sigmoid}, {"silu", make_silu},
+      {"adaptive_avg_pool1d", make_adaptive_avg_pool1d},
+      {"adaptive_avg_pool2d", make_adaptive_avg_pool2d},
+      {"add", make_add},
+      {"avg_pool1d", make_avg_pool1d},
+      {"avg_pool2d", make_avg_pool2d},
+      {"conv1d", make_conv1d},
+      {"conv2d", make_conv2d},
+      {"conv_transpose2d", make_conv_transpose2d},
+      {"dropout", make_identity},
+      {"flatten", make_flatten},
+      {"gelu", make_gelu},
+      {"identity", make_identity},
+      {"linear", make_linear},
+      {"max_pool1d", make_max_pool1d},
+      {"max_pool2d", make_max_pool2d},
+      {"relu", make_relu},
+      {"relu6", make_relu6},
+      {"sigmoid", make_sigmoid},
+      {"silu", make_silu},
       {"tanh", make_tanh},
   };
   return all;

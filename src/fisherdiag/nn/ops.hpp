@@ -9,6 +9,11 @@
 namespace fisherdiag {
 
 /// Inputs are checked here: their number and shapes. Errors as make_op.
+std::unique_ptr<Op> make_adaptive_avg_pool1d(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_adaptive_avg_pool2d(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_add(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_avg_pool1d(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_avg_pool2d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_conv1d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_conv2d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_conv_transpose2d(LayerFields& fields, std::span<const ValueShape> inputs);
@@ -16,6 +21,8 @@ std::unique_ptr<Op> make_flatten(LayerFields& fields, std::span<const ValueShape
 std::unique_ptr<Op> make_gelu(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_identity(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_linear(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_max_pool1d(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_max_pool2d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_relu(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_relu6(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_sigmoid(LayerFields& fields, std::span<const ValueShape> inputs);

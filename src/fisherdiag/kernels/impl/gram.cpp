@@ -18,15 +18,8 @@ constexpr int kSmallRows = 2, kSmallStrips = 2;
 #endif
 static_assert(kSmallStrips <= kTileStrips);
 
-/// From this many positions on a larger tile whose F is fetched once for each sample is faster: half of few
-/// registers holds too few sums to keep the multipliers busy.
-#if defined(__AVX512F__) || defined(__aarch64__)
+/// From this many positions on a larger tile whose F is fetched once for each sample is faster.
 constexpr std::size_t kManyPositions = 48;
-#elif defined(__AVX2__)
-constexpr std::size_t kManyPositions = 8;
-#else
-constexpr std::size_t kManyPositions = 4;
-#endif
 /// Rows of right, `kTileStrips` strips wide, that stay in the first-level cache.
 constexpr std::size_t kPieceRows = 128;
 /// Rows of F whose chains are open at a time: they fit the second-level cache beside the operands.
@@ -53,8 +46,8 @@ FISHERDIAG_INLINE void start_gradient(Vec (&acc)[Rows][Cols], const float* left,
 }
 
 /// sums (row-major, Cols * kLanes to a row) += w_n gradient_n^2 for the piece's samples; `first`: they start
-/// at zero. Without weights nothing is multiplied by one: at few positions that is felt.
-template <int Rows, int Cols, bool InRegisters, bool Weighted>
+/// at zero.
+template <int Rows, int Cols, bool InRegisters>
 FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, float* sums) {
   const GramArguments& g = p.g;
   const std::size_t positions = g.positions;
@@ -81,11 +74,10 @@ FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, 
 #pragma GCC unroll 4
       for (int c = 0; c < Cols; ++c) {
         float* sum = sums + (r * Cols + c) * kLanes;
-        const Vec weighted = Weighted ? acc[r][c] * weight : acc[r][c];
         if constexpr (InRegisters)
-          f[r][c] = multiply_add(weighted, acc[r][c], f[r][c]);
+          f[r][c] = multiply_add(acc[r][c] * weight, acc[r][c], f[r][c]);
         else
-          store_aligned(sum, multiply_add(weighted, acc[r][c],
+          store_aligned(sum, multiply_add(acc[r][c] * weight, acc[r][c],
                                           first && n == p.begin ? Vec(0.f) : load_aligned(sum)));
       }
   }
@@ -98,7 +90,7 @@ FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, 
 }
 
 /// Rows [row_begin, row_end) of one piece, tile by tile; a tile does not cross a strip of left.
-template <int MostRows, int Cols, bool InRegisters, bool Weighted>
+template <int MostRows, int Cols, bool InRegisters>
 void add_piece(const Piece& p, std::size_t row_begin, std::size_t row_end, bool first, float* sums) {
   for (std::size_t row = row_begin; row < row_end; row += kLanes) {
     const EvenParts parts(smaller(row_end - row, kLanes), MostRows);
@@ -106,8 +98,8 @@ void add_piece(const Piece& p, std::size_t row_begin, std::size_t row_end, bool 
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t height = parts.size(part);
       with_constant<MostRows>(height, [&](auto rows) {
-        add_samples<decltype(rows)::value, Cols, InRegisters, Weighted>(
-            p, inner, first, sums + (inner - row_begin) * Cols * kLanes);
+        add_samples<decltype(rows)::value, Cols, InRegisters>(p, inner, first,
+                                                              sums + (inner - row_begin) * Cols * kLanes);
       });
       inner += height;
     }
@@ -115,7 +107,7 @@ void add_piece(const Piece& p, std::size_t row_begin, std::size_t row_end, bool 
 }
 
 /// Chains of samples [begin, end) of `Cols` strips, then the addition to F.
-template <int MostRows, int Cols, bool InRegisters, bool Weighted>
+template <int MostRows, int Cols, bool InRegisters>
 void column_block(const GramArguments& g, std::size_t strip, std::size_t begin, std::size_t end) {
   alignas(64) float sums[kOpenRows * Cols * kLanes];
   const std::size_t first_column = strip * kLanes, all = Cols * kLanes;
@@ -124,8 +116,8 @@ void column_block(const GramArguments& g, std::size_t strip, std::size_t begin, 
   for (std::size_t row = g.range.row_begin; row < g.range.row_end; row += kOpenRows) {
     const std::size_t row_end = smaller(row + kOpenRows, g.range.row_end);
     for (std::size_t n = begin; n < end; n += step)
-      add_piece<MostRows, Cols, InRegisters, Weighted>({g, strip, n, smaller(n + step, end)}, row, row_end,
-                                                       n == begin, sums);
+      add_piece<MostRows, Cols, InRegisters>({g, strip, n, smaller(n + step, end)}, row, row_end, n == begin,
+                                             sums);
     for (std::size_t r = row; r < row_end; ++r) {
       double* to = g.fisher + r * g.stride + first_column;
       const float* from = sums + (r - row) * all;
@@ -134,7 +126,7 @@ void column_block(const GramArguments& g, std::size_t strip, std::size_t begin, 
   }
 }
 
-template <int MostRows, int MostStrips, bool InRegisters, bool Weighted>
+template <int MostRows, int MostStrips, bool InRegisters>
 void run(const GramArguments& g) {
   const std::size_t samples = g.left.rows / g.positions;
   const EvenParts parts(g.range.strip_end - g.range.strip_begin, MostStrips);
@@ -143,8 +135,8 @@ void run(const GramArguments& g) {
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t width = parts.size(part);
       with_constant<MostStrips>(width, [&](auto cols) {
-        column_block<MostRows, decltype(cols)::value, InRegisters, Weighted>(
-            g, strip, begin, smaller(begin + kChain, samples));
+        column_block<MostRows, decltype(cols)::value, InRegisters>(g, strip, begin,
+                                                                   smaller(begin + kChain, samples));
       });
       strip += width;
     }
@@ -154,12 +146,10 @@ void run(const GramArguments& g) {
 }  // namespace
 
 void gram_squared(const GramArguments& g) noexcept {
-  if (g.positions >= kManyPositions)
-    run<kTileRows, kTileStrips, false, true>(g);
-  else if (g.weights)
-    run<kSmallRows, kSmallStrips, true, true>(g);
+  if (g.positions < kManyPositions)
+    run<kSmallRows, kSmallStrips, true>(g);
   else
-    run<kSmallRows, kSmallStrips, true, false>(g);
+    run<kTileRows, kTileStrips, false>(g);
 }
 
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE
