@@ -83,7 +83,7 @@ Network trained_network(const std::string& architecture, const Samples& samples)
 
 TEST_CASE("on trained weights bf16 is within 5e-3 normwise and 1e-3 of the trace", "[bf16]") {
   if (units().empty()) return;
-  const Samples samples = pixel_samples(1300, 100, 10);
+  const Samples samples = pixel_samples(3000, 100, 10);
   for (const char* activation : {"relu", "tanh", "sigmoid"}) {
     const Network network = trained_network("mlp:100-64-48-10:" + std::string(activation), samples);
     const reference::Mlp mlp = reference::make_mlp(network);

@@ -83,20 +83,59 @@ TEST_CASE("packing rounds to nearest even and pads with zeros", "[bf16]") {
         source[0] = 1.00390625f;  // 1 + 2^-8 lies between two bfloat16: a tie
         const auto at = [&](std::size_t r, std::size_t c) { return source[r * stride + c]; };
         LineMatrix lines(rows, cols), columns(cols, rows);
-        PairMatrix pairs(rows, cols), low(rows, cols), squared(cols, rows);
+        PairMatrix pairs(rows, cols), squared(cols, rows);
         for (auto* m : {&lines, &columns}) m->fill(1, 8, 9, 9);
-        for (auto* m : {&pairs, &low, &squared}) m->fill(1, 8, 9, 9);
+        for (auto* m : {&pairs, &squared}) m->fill(1, 8, 9, 9);
         k.lines_from_rows(source.data(), stride, lines.view());
         k.lines_from_columns(source.data(), stride, columns.view());
-        k.pairs_from_rows({source.data(), stride, pairs.view(), low.view(), squared.view()});
+        k.pairs_from_rows({source.data(), stride, pairs.view(), squared.view()});
         check_packed(lines, at);
         check_packed(columns, [&](std::size_t v, std::size_t d) { return at(d, v); });
         check_packed(pairs, at);
-        check_packed(low,
-                     [&](std::size_t v, std::size_t d) { return at(v, d) - to_float(round_bf16(at(v, d))); });
         check_packed(squared, [&](std::size_t v, std::size_t d) { return at(d, v) * at(d, v); });
         CHECK(lines.bits(0, 0) == 0x3f80);
       }
+  });
+}
+
+TEST_CASE("rounding at random goes to a neighbour, as often as the value is near it", "[bf16]") {
+  for_every_unit([](const Bf16Kernels& k) {
+    constexpr std::size_t kRows = 4000, kCols = 37;
+    const float values[] = {1.0f + 0x1p-9f, -0.7f, 0.3f, 1.5f, 0.0f, 100.0f / 255.0f};
+    std::vector<float> source(kRows * kCols);
+    for (std::size_t i = 0; i < source.size(); ++i) source[i] = values[i % kCols % std::size(values)];
+    std::vector<std::uint32_t> words(kRows);
+    RandomStream random(1, random_stream::kTest, 0);
+    for (std::uint32_t& word : words) word = random.next_u32();
+    PairMatrix pairs(kRows, kCols), again(kRows, kCols);
+    k.pairs_from_rows({source.data(), kCols, pairs.view(), {}, words.data()});
+    k.pairs_from_rows({source.data(), kCols, again.view(), {}, words.data()});
+    std::size_t differing_rows = 0;
+    for (std::size_t c = 0; c < kCols; ++c) {
+      const float x = source[c], below = std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0xffff0000u),
+                  unit = std::bit_cast<float>(std::bit_cast<std::uint32_t>(below) + 0x10000u) - below;
+      CAPTURE(c, x);
+      double sum = 0;
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const float rounded = to_float(pairs.bits(r, c));
+        const bool neighbour = rounded == below || (x != below && rounded == below + unit);
+        REQUIRE(neighbour);
+        REQUIRE(pairs.bits(r, c) == again.bits(r, c));
+        sum += static_cast<double>(rounded);
+        if (c == 1 && r) differing_rows += pairs.bits(r, c) != pairs.bits(0, c);
+      }
+      // Five standard errors of a mean whose terms are a unit apart, and the 2^-16 of a unit of the noise.
+      const double unit_size = std::abs(static_cast<double>(unit));
+      CHECK(std::abs(sum / kRows - static_cast<double>(x)) <
+            unit_size * (2.5 / std::sqrt(double{kRows}) + 0x1p-16));
+    }
+    CHECK(differing_rows > 0);
+    const float special[] = {INFINITY, -INFINITY, std::bit_cast<float>(0x7fffffffu)};
+    PairMatrix kept(1, 3);
+    k.pairs_from_rows({special, 3, kept.view(), {}, words.data()});
+    CHECK(to_float(kept.bits(0, 0)) == INFINITY);
+    CHECK(to_float(kept.bits(0, 1)) == -INFINITY);
+    CHECK(std::isnan(to_float(kept.bits(0, 2))));
   });
 }
 
@@ -104,60 +143,52 @@ TEST_CASE("forward equals naive sums, and what it stores beside agrees to the bi
   for_every_shape([](const Bf16Kernels& k, Shape s) {
     AlignedBuffer<float> work = scratch();
     LineMatrix weight(s.o, s.i);
-    PairMatrix input(s.n, s.i), low(s.n, s.i);
+    PairMatrix input(s.n, s.i);
     weight.fill(1, -1, 1);
     input.fill(2, -1, 1, 7);  // finite padding meets the weight's zeros
-    low.fill(3, -0.004, 0.004, 7);
     AlignedBuffer<float> bias(bf16_blocks(s.o) * kBf16Block);
     for (std::size_t o = 0; o < s.o; ++o) bias[o] = 0.25f * static_cast<float>(o % 5) - 0.5f;
-    for (bool with_low : {false, true})
-      for (Nonlinearity f :
-           {Nonlinearity::Identity, Nonlinearity::Relu, Nonlinearity::Tanh, Nonlinearity::Sigmoid}) {
-        CAPTURE(with_low, static_cast<int>(f));
-        PairMatrix output(s.n, s.o), slope(s.n, s.o), squared(s.o, s.n);
-        std::vector<float> values(s.n * (s.o + 2), kNan);
-        Bf16ForwardArguments g;
-        g.weight = weight.cview();
-        g.input = input.cview();
-        if (with_low) g.input_low = low.cview();
-        g.bias = bias.data();
-        g.nonlinearity = f;
-        g.output = output.view();
-        g.slope = slope.view();
-        g.squared = squared.view();
-        g.values = values.data();
-        g.values_stride = s.o + 2;
-        g.scratch = work.data();
-        k.forward(g);
-        for (std::size_t n = 0; n < s.n; ++n) {
-          for (std::size_t o = 0; o < s.o; ++o) {
-            Product z = multiply(weight, o, input, n);
-            if (with_low) {
-              const Product rest = multiply(weight, o, low, n);
-              z.sum += rest.sum;
-              z.size += rest.size;
-            }
-            const double sum = z.sum + bias[o];
-            const double exact = f == Nonlinearity::Identity ? sum
-                                 : f == Nonlinearity::Relu   ? std::max(sum, 0.0)
-                                 : f == Nonlinearity::Tanh   ? std::tanh(sum)
-                                                             : 1 / (1 + std::exp(-sum));
-            const float a = values[n * (s.o + 2) + o];
-            // Two roundings for each term of two runs, one for the bias; no f is steeper than 1; 4 ulp for f
-            // itself.
-            REQUIRE(std::abs(a - exact) <= relative_bound(4 * s.i + 1) * (z.size + std::abs(bias[o])) +
-                                               4 * 0x1p-23 * std::abs(exact));
-            REQUIRE(output.bits(n, o) == round_bf16(a));
-            REQUIRE(squared.bits(o, n) == round_bf16(a * a));
-            const float derivative = f == Nonlinearity::Relu      ? (a > 0 ? 1.0f : 0.0f)
-                                     : f == Nonlinearity::Tanh    ? std::fma(-a, a, 1.0f)
-                                     : f == Nonlinearity::Sigmoid ? a * (1 - a)
-                                                                  : 1.0f;
-            REQUIRE(slope.bits(n, o) == round_bf16(derivative));
-          }
-          REQUIRE(std::isnan(values[n * (s.o + 2) + s.o]));
+    for (Nonlinearity f :
+         {Nonlinearity::Identity, Nonlinearity::Relu, Nonlinearity::Tanh, Nonlinearity::Sigmoid}) {
+      CAPTURE(static_cast<int>(f));
+      PairMatrix output(s.n, s.o), slope(s.n, s.o), squared(s.o, s.n);
+      std::vector<float> values(s.n * (s.o + 2), kNan);
+      Bf16ForwardArguments g;
+      g.weight = weight.cview();
+      g.input = input.cview();
+      g.bias = bias.data();
+      g.nonlinearity = f;
+      g.output = output.view();
+      g.slope = slope.view();
+      g.squared = squared.view();
+      g.values = values.data();
+      g.values_stride = s.o + 2;
+      g.scratch = work.data();
+      k.forward(g);
+      for (std::size_t n = 0; n < s.n; ++n) {
+        for (std::size_t o = 0; o < s.o; ++o) {
+          const Product z = multiply(weight, o, input, n);
+          const double sum = z.sum + bias[o];
+          const double exact = f == Nonlinearity::Identity ? sum
+                               : f == Nonlinearity::Relu   ? std::max(sum, 0.0)
+                               : f == Nonlinearity::Tanh   ? std::tanh(sum)
+                                                           : 1 / (1 + std::exp(-sum));
+          const float a = values[n * (s.o + 2) + o];
+          // Two roundings for each term, one for the bias; no f is steeper than 1; 4 ulp for f
+          // itself.
+          REQUIRE(std::abs(a - exact) <=
+                  relative_bound(2 * s.i + 1) * (z.size + std::abs(bias[o])) + 4 * 0x1p-23 * std::abs(exact));
+          REQUIRE(output.bits(n, o) == round_bf16(a));
+          REQUIRE(squared.bits(o, n) == round_bf16(a * a));
+          const float derivative = f == Nonlinearity::Relu      ? (a > 0 ? 1.0f : 0.0f)
+                                   : f == Nonlinearity::Tanh    ? std::fma(-a, a, 1.0f)
+                                   : f == Nonlinearity::Sigmoid ? a * (1 - a)
+                                                                : 1.0f;
+          REQUIRE(slope.bits(n, o) == round_bf16(derivative));
         }
+        REQUIRE(std::isnan(values[n * (s.o + 2) + s.o]));
       }
+    }
   });
 }
 

@@ -48,6 +48,7 @@ inline constexpr std::uint32_t kClassOrder = 9;      // classes shared out among
 inline constexpr std::uint32_t kPixelOrder = 10;     // permutation of a task's features; index = task
 inline constexpr std::uint32_t kHoldOut = 11;        // samples kept from training; index = task
 inline constexpr std::uint32_t kTaskSeed = 12;       // seeds of a task's training and Fisher; index = task
+inline constexpr std::uint32_t kDither = 13;         // rounding of bfloat16 inputs; index = sample
 inline constexpr std::uint32_t kTest = 1000;
 }  // namespace random_stream
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fisherdiag/base/float_mode.hpp"
+#include "fisherdiag/base/philox.hpp"
 
 namespace fisherdiag {
 
@@ -72,11 +73,11 @@ struct Bf16Pass::Worker {
          std::size_t chunk_rows, Groups groups, Isa isa, PassTrack* own_track)
       : track(own_track),
         seeds(estimator, likelihood, architecture.outputs(), kernels::kernel_table(isa)),
+        dither(chunk_rows),
         logits(chunk_rows * architecture.outputs()),
         seed_rows(groups.rows * architecture.outputs()),
         scratch(kernels::kBf16ScratchFloats) {
     activations.emplace_back(chunk_rows, architecture.inputs());
-    inputs_low = Bf16PairBuffer(chunk_rows, architecture.inputs());
     for (std::size_t l = 0; l + 1 < architecture.layers().size(); ++l) {
       const LinearLayer& layer = architecture.layers()[l];
       activations.emplace_back(chunk_rows, layer.outputs);
@@ -93,7 +94,8 @@ struct Bf16Pass::Worker {
   }
 
   static std::size_t bytes(const Architecture& architecture, std::size_t chunk_rows, Groups groups) {
-    std::size_t total = 2 * Bf16PairBuffer::bytes(chunk_rows, architecture.inputs());
+    std::size_t total = Bf16PairBuffer::bytes(chunk_rows, architecture.inputs());
+    total += chunk_rows * sizeof(std::uint32_t);
     for (std::size_t l = 0; l + 1 < architecture.layers().size(); ++l) {
       const LinearLayer& layer = architecture.layers()[l];
       const std::size_t one = Bf16PairBuffer::bytes(chunk_rows, layer.outputs);
@@ -108,11 +110,11 @@ struct Bf16Pass::Worker {
 
   PassTrack* track;                         // where time is recorded; nullptr: nowhere
   std::vector<Bf16PairBuffer> activations;  // [0] the inputs, [l + 1] what layer l puts out
-  Bf16PairBuffer inputs_low;                // what rounding took from the inputs
   std::vector<Bf16PairBuffer> slopes;       // [l] f' of layer l, where it is not told by the output's sign
   std::vector<AlignedBuffer<float>> sums;   // [l] squares of sensitivities between groups of seeds
   Bf16PairBuffer delta[2];                  // sensitivities, taken in turn
   SeedBlock seeds;
+  std::vector<std::uint32_t> dither;  // of the samples, for rounding their inputs
   AlignedBuffer<float> logits, seed_rows;
   AlignedBuffer<float> scratch;
 };
@@ -200,12 +202,14 @@ void Bf16Pass::rows_phase(std::size_t first, std::size_t count, Worker& worker, 
   throw_if_stopped();
   {
     const PassTimer timer(worker.track, PassPhase::Strips);
+    for (std::size_t n = 0; n < count; ++n)
+      worker.dither[n] = RandomStream(0, random_stream::kDither, block.samples[first + n]).next_u32();
     kernels::Bf16PairsArguments pairs;
     pairs.source = block.inputs.row(first);
     pairs.source_stride = block.inputs.stride;
     pairs.target = worker.activations[0].vectors(0, count);
-    pairs.low = worker.inputs_low.vectors(0, count);
     pairs.squared = inputs_[0].depths(first, count);
+    pairs.dither = worker.dither.data();
     packed_.kernels().pairs_from_rows(pairs);
   }
   forward(first, count, worker);
@@ -246,7 +250,6 @@ void Bf16Pass::forward(std::size_t first, std::size_t count, Worker& worker) {
     kernels::Bf16ForwardArguments product;
     product.weight = packed_.forward(l);
     product.input = worker.activations[l].vectors(0, count);
-    if (l == 0) product.input_low = worker.inputs_low.vectors(0, count);
     product.bias = packed_.bias(l);
     product.nonlinearity = packed_.nonlinearity(l);
     product.scratch = worker.scratch.data();

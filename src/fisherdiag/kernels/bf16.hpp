@@ -60,15 +60,16 @@ using Bf16LinesFromColumns = void(const float* source, std::size_t source_stride
                                   const Bf16Lines& target) noexcept;
 
 /// Vectors are rows of the source. Each output may have no data:
-///   target(v, k) = x = source[v * source_stride + k], rounded;
-///   low(v, k) = x - target(v, k), rounded: target + low are 16 significant bits of x;
+///   target(v, k) = x = source[v * source_stride + k], rounded to nearest even or, with `dither`, at random:
+///     to the neighbour above in magnitude with a probability (to 2^-16) of the way there, so that errors
+///     have mean 0; the same for the same dither[v], k and x;
 ///   squared(k, v) = x^2, rounded once.
 struct Bf16PairsArguments {
   const float* source = nullptr;
   std::size_t source_stride = 0;
   Bf16Pairs target;  ///< its shape counts
-  Bf16Pairs low;
   Bf16Pairs squared;
+  const std::uint32_t* dither = nullptr;  ///< a random word for each vector
 };
 using Bf16PairsFromRows = void(const Bf16PairsArguments&) noexcept;
 
@@ -81,12 +82,10 @@ inline constexpr std::size_t kBf16ScratchFloats = std::size_t{256} * 512;
 // gamma(2 depth) sum |left right|, u = 2^-24. Cost: 2 * (vectors of left) * (vectors of right) * depth flop,
 // vectors and depth in whole blocks.
 
-/// A layer's outputs a(o, n) = f( sum_k weight(o, k) (input + input_low)(n, k) + bias[o] ) for N samples; the
-/// chain goes over input first.
+/// A layer's outputs a(o, n) = f( sum_k weight(o, k) input(n, k) + bias[o] ) for N samples.
 struct Bf16ForwardArguments {
   ConstBf16Lines weight;        ///< [O vectors, K]
   ConstBf16Pairs input;         ///< [N vectors, K]
-  ConstBf16Pairs input_low;     ///< the same shape; may have no data
   const float* bias = nullptr;  ///< O floats padded with zeros to whole blocks
   Nonlinearity nonlinearity = Nonlinearity::Identity;
   Bf16Pairs output;         ///< a, [N vectors, O]; may have no data

@@ -18,8 +18,15 @@ constexpr int kSmallRows = 2, kSmallStrips = 2;
 #endif
 static_assert(kSmallStrips <= kTileStrips);
 
-/// From this many positions on a larger tile whose F is fetched once for each sample is faster.
+/// From this many positions on a larger tile whose F is fetched once for each sample is faster: half of few
+/// registers holds too few sums to keep the multipliers busy.
+#if defined(__AVX512F__) || defined(__aarch64__)
 constexpr std::size_t kManyPositions = 48;
+#elif defined(__AVX2__)
+constexpr std::size_t kManyPositions = 8;
+#else
+constexpr std::size_t kManyPositions = 4;
+#endif
 /// Rows of right, `kTileStrips` strips wide, that stay in the first-level cache.
 constexpr std::size_t kPieceRows = 128;
 /// Rows of F whose chains are open at a time: they fit the second-level cache beside the operands.
@@ -46,8 +53,8 @@ FISHERDIAG_INLINE void start_gradient(Vec (&acc)[Rows][Cols], const float* left,
 }
 
 /// sums (row-major, Cols * kLanes to a row) += w_n gradient_n^2 for the piece's samples; `first`: they start
-/// at zero.
-template <int Rows, int Cols, bool InRegisters>
+/// at zero. Without weights nothing is multiplied by one: at few positions that is felt.
+template <int Rows, int Cols, bool InRegisters, bool Weighted>
 FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, float* sums) {
   const GramArguments& g = p.g;
   const std::size_t positions = g.positions;
@@ -74,10 +81,11 @@ FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, 
 #pragma GCC unroll 4
       for (int c = 0; c < Cols; ++c) {
         float* sum = sums + (r * Cols + c) * kLanes;
+        const Vec weighted = Weighted ? acc[r][c] * weight : acc[r][c];
         if constexpr (InRegisters)
-          f[r][c] = multiply_add(acc[r][c] * weight, acc[r][c], f[r][c]);
+          f[r][c] = multiply_add(weighted, acc[r][c], f[r][c]);
         else
-          store_aligned(sum, multiply_add(acc[r][c] * weight, acc[r][c],
+          store_aligned(sum, multiply_add(weighted, acc[r][c],
                                           first && n == p.begin ? Vec(0.f) : load_aligned(sum)));
       }
   }
@@ -90,7 +98,7 @@ FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, 
 }
 
 /// Rows [row_begin, row_end) of one piece, tile by tile; a tile does not cross a strip of left.
-template <int MostRows, int Cols, bool InRegisters>
+template <int MostRows, int Cols, bool InRegisters, bool Weighted>
 void add_piece(const Piece& p, std::size_t row_begin, std::size_t row_end, bool first, float* sums) {
   for (std::size_t row = row_begin; row < row_end; row += kLanes) {
     const EvenParts parts(smaller(row_end - row, kLanes), MostRows);
@@ -98,8 +106,8 @@ void add_piece(const Piece& p, std::size_t row_begin, std::size_t row_end, bool 
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t height = parts.size(part);
       with_constant<MostRows>(height, [&](auto rows) {
-        add_samples<decltype(rows)::value, Cols, InRegisters>(p, inner, first,
-                                                              sums + (inner - row_begin) * Cols * kLanes);
+        add_samples<decltype(rows)::value, Cols, InRegisters, Weighted>(
+            p, inner, first, sums + (inner - row_begin) * Cols * kLanes);
       });
       inner += height;
     }
@@ -107,7 +115,7 @@ void add_piece(const Piece& p, std::size_t row_begin, std::size_t row_end, bool 
 }
 
 /// Chains of samples [begin, end) of `Cols` strips, then the addition to F.
-template <int MostRows, int Cols, bool InRegisters>
+template <int MostRows, int Cols, bool InRegisters, bool Weighted>
 void column_block(const GramArguments& g, std::size_t strip, std::size_t begin, std::size_t end) {
   alignas(64) float sums[kOpenRows * Cols * kLanes];
   const std::size_t first_column = strip * kLanes, all = Cols * kLanes;
@@ -116,8 +124,8 @@ void column_block(const GramArguments& g, std::size_t strip, std::size_t begin, 
   for (std::size_t row = g.range.row_begin; row < g.range.row_end; row += kOpenRows) {
     const std::size_t row_end = smaller(row + kOpenRows, g.range.row_end);
     for (std::size_t n = begin; n < end; n += step)
-      add_piece<MostRows, Cols, InRegisters>({g, strip, n, smaller(n + step, end)}, row, row_end, n == begin,
-                                             sums);
+      add_piece<MostRows, Cols, InRegisters, Weighted>({g, strip, n, smaller(n + step, end)}, row, row_end,
+                                                       n == begin, sums);
     for (std::size_t r = row; r < row_end; ++r) {
       double* to = g.fisher + r * g.stride + first_column;
       const float* from = sums + (r - row) * all;
@@ -126,7 +134,7 @@ void column_block(const GramArguments& g, std::size_t strip, std::size_t begin, 
   }
 }
 
-template <int MostRows, int MostStrips, bool InRegisters>
+template <int MostRows, int MostStrips, bool InRegisters, bool Weighted>
 void run(const GramArguments& g) {
   const std::size_t samples = g.left.rows / g.positions;
   const EvenParts parts(g.range.strip_end - g.range.strip_begin, MostStrips);
@@ -135,8 +143,8 @@ void run(const GramArguments& g) {
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t width = parts.size(part);
       with_constant<MostStrips>(width, [&](auto cols) {
-        column_block<MostRows, decltype(cols)::value, InRegisters>(g, strip, begin,
-                                                                   smaller(begin + kChain, samples));
+        column_block<MostRows, decltype(cols)::value, InRegisters, Weighted>(
+            g, strip, begin, smaller(begin + kChain, samples));
       });
       strip += width;
     }
@@ -146,10 +154,12 @@ void run(const GramArguments& g) {
 }  // namespace
 
 void gram_squared(const GramArguments& g) noexcept {
-  if (g.positions < kManyPositions)
-    run<kSmallRows, kSmallStrips, true>(g);
+  if (g.positions >= kManyPositions)
+    run<kTileRows, kTileStrips, false, true>(g);
+  else if (g.weights)
+    run<kSmallRows, kSmallStrips, true, true>(g);
   else
-    run<kTileRows, kTileStrips, false>(g);
+    run<kSmallRows, kSmallStrips, true, false>(g);
 }
 
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE

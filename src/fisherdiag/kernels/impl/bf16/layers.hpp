@@ -148,7 +148,6 @@ template <class Unit, Nonlinearity F>
 void forward_as(const Bf16ForwardArguments& g) {
   multiply<Unit>({{g.weight.data, g.weight.stride, 0, bf16_blocks(g.weight.vectors)},
                   {g.input.data, g.input.stride, 0, bf16_blocks(g.input.vectors)},
-                  {g.input_low.data, g.input_low.stride, 0, 0},
                   bf16_blocks(g.weight.depth),
                   g.scratch},
                  FinishForward<F>(g));
@@ -158,7 +157,6 @@ template <class Unit, Nonlinearity F>
 void backward_as(const Bf16BackwardArguments& g) {
   multiply<Unit>({{g.weight.data, g.weight.stride, 0, bf16_blocks(g.weight.vectors)},
                   {g.delta.data, g.delta.stride, 0, g.groups * bf16_blocks(g.squared.depth)},
-                  {},
                   bf16_blocks(g.weight.depth),
                   g.scratch},
                  FinishBackward<F>(g));

@@ -5,6 +5,24 @@ namespace fisherdiag::kernels::bf16 {
 
 namespace {
 
+/// 16 bits of noise below the ones that stay, then truncation: up with the probability of what is cut off.
+/// Noise is a hash of the word and the column (C. Wellons' lowbias32).
+FISHERDIAG_INLINE __m256i round_at_random(__m512 x, std::uint32_t word, std::size_t first_col) {
+  const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i column = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_col)), lanes);
+  __m512i u = _mm512_xor_si512(_mm512_set1_epi32(static_cast<int>(word)),
+                               _mm512_mullo_epi32(column, _mm512_set1_epi32(static_cast<int>(0x9e3779b9u))));
+  u = _mm512_xor_si512(u, _mm512_srli_epi32(u, 16));
+  u = _mm512_mullo_epi32(u, _mm512_set1_epi32(0x7feb352d));
+  u = _mm512_xor_si512(u, _mm512_srli_epi32(u, 15));
+  u = _mm512_mullo_epi32(u, _mm512_set1_epi32(static_cast<int>(0x846ca68bu)));
+  const __m512i noise = _mm512_srli_epi32(u, 16);
+  // Noise must not carry a NaN's payload into its sign.
+  const __mmask16 ordered = _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q);
+  const __m512i bits = _mm512_castps_si512(x);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_add_epi32(bits, ordered, bits, noise), 16));
+}
+
 /// The part of a row-major source that one block holds. What lies past rows and cols reads as 0; with kWhole
 /// there is nothing past them.
 template <bool kWhole>
@@ -12,6 +30,7 @@ struct Patch {
   const float* source;
   std::size_t stride;
   std::size_t rows, cols;
+  std::size_t first_row, first_col;  // of the patch within the source
 
   FISHERDIAG_INLINE __m512 load(std::size_t row, std::size_t col) const {
     if constexpr (kWhole) return _mm512_loadu_ps(source + row * stride + col);
@@ -20,15 +39,12 @@ struct Patch {
   }
   /// 32 consecutive elements of a row.
   FISHERDIAG_INLINE __m512i line(std::size_t row) const { return round_both(load(row, 0), load(row, kHalf)); }
-  /// What their rounding left.
-  FISHERDIAG_INLINE __m512i low_line(std::size_t row) const {
-    return round_both(left_over(load(row, 0)), left_over(load(row, kHalf)));
-  }
-
- private:
-  FISHERDIAG_INLINE static __m512 left_over(__m512 x) {
-    const __m512i bits = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
-    return _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)));
+  /// The same, rounded at random with the words of the source's rows.
+  FISHERDIAG_INLINE __m512i dithered_line(std::size_t row, const std::uint32_t* words) const {
+    const std::uint32_t word = row < rows ? words[first_row + row] : 0;
+    const __m256i low = round_at_random(load(row, 0), word, first_col);
+    const __m256i high = round_at_random(load(row, kHalf), word, first_col + kHalf);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
   }
 };
 
@@ -45,9 +61,9 @@ FISHERDIAG_INLINE void for_blocks(const float* source, std::size_t stride, std::
       const float* from = source + r * kBf16Block * stride + c * kBf16Block;
       const std::size_t height = rest(rows, r), width = rest(cols, c);
       if (height >= kBf16Block && width >= kBf16Block)
-        f(r, c, Patch<true>{from, stride, height, width});
+        f(r, c, Patch<true>{from, stride, height, width, r * kBf16Block, c * kBf16Block});
       else
-        f(r, c, Patch<false>{from, stride, height, width});
+        f(r, c, Patch<false>{from, stride, height, width, r * kBf16Block, c * kBf16Block});
     }
 }
 
@@ -119,10 +135,11 @@ void lines_from_columns(const float* source, std::size_t stride, const Bf16Lines
 void pairs_from_rows(const Bf16PairsArguments& g) noexcept {
   for_blocks(g.source, g.source_stride, g.target.vectors, g.target.depth,
              [&](std::size_t v, std::size_t k, const auto& patch) {
-               if (g.target.data)
+               if (g.target.data && g.dither)
+                 pairs_of_lines([&](std::size_t r) { return patch.dithered_line(r, g.dither); },
+                                g.target.block(v, k));
+               else if (g.target.data)
                  pairs_of_lines([&](std::size_t r) { return patch.line(r); }, g.target.block(v, k));
-               if (g.low.data)
-                 pairs_of_lines([&](std::size_t r) { return patch.low_line(r); }, g.low.block(v, k));
                if (g.squared.data) squared_pairs_of_columns(patch, g.squared.block(k, v));
              });
 }

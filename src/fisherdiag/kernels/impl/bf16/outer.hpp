@@ -45,7 +45,6 @@ template <class Unit>
 void outer(const Bf16OuterArguments& g) noexcept {
   multiply<Unit>({{g.left.data, g.left.stride, g.left_begin, g.left_end},
                   {g.right.data, g.right.stride, g.right_begin, g.right_end},
-                  {},
                   bf16_blocks(g.left.depth),
                   g.scratch},
                  AddToFisher{g});

@@ -122,8 +122,7 @@ inline constexpr std::size_t kLeftBlocks = 8;
 inline constexpr std::size_t kRightBlocks = 16;
 static_assert(kLeftBlocks * kRightBlocks * kBf16BlockElements == kBf16ScratchFloats);
 
-/// Both operands of a product: block rows [begin, end) of each and their common depth in blocks. Where
-/// right_low has data, left meets it in a second run over the depth.
+/// Both operands of a product: block rows [begin, end) of each and their common depth in blocks.
 struct Operands {
   struct Side {
     const Bf16* data;
@@ -132,7 +131,7 @@ struct Operands {
       return data + v * stride + k * kBf16BlockElements;
     }
   };
-  Side left, right, right_low;
+  Side left, right;
   std::size_t depth;
   float* scratch;
 };
@@ -151,12 +150,9 @@ FISHERDIAG_INLINE std::size_t smaller(std::size_t a, std::size_t b) {
 /// product. Then finish(l, r, c).
 template <class Unit, class Finish>
 void multiply_range(const Operands& o, const Finish& finish) {
-  const std::size_t run_parts = (o.depth + kDepthBlocks - 1) / kDepthBlocks;
-  const std::size_t parts = o.right_low.data ? 2 * run_parts : run_parts;
+  const std::size_t parts = (o.depth + kDepthBlocks - 1) / kDepthBlocks;
   for (std::size_t part = 0; part < parts; ++part) {
-    const Operands::Side& right = part < run_parts ? o.right : o.right_low;
-    const std::size_t place = part % run_parts;
-    const std::size_t begin = o.depth * place / run_parts, count = o.depth * (place + 1) / run_parts - begin;
+    const std::size_t begin = o.depth * part / parts, count = o.depth * (part + 1) / parts - begin;
     const bool last = part + 1 == parts;
     for (std::size_t r = o.right.begin; r < o.right.end; ++r)
       for (std::size_t l = o.left.begin; l < o.left.end; ++l) {
@@ -164,12 +160,12 @@ void multiply_range(const Operands& o, const Finish& finish) {
         const std::size_t slot = parts > 1 ? (r - o.right.begin) * kLeftBlocks + l - o.left.begin : 0;
         float* c = o.scratch + slot * kBf16BlockElements;
         if (!last) {
-          Unit::multiply(o.left.block(l, begin), right.block(r, begin), count, part == 0, c,
+          Unit::multiply(o.left.block(l, begin), o.right.block(r, begin), count, part == 0, c,
                          [](std::size_t) {});
           continue;
         }
         Unit::multiply(
-            o.left.block(l, begin), right.block(r, begin), count, part == 0, c,
+            o.left.block(l, begin), o.right.block(r, begin), count, part == 0, c,
             [&](std::size_t k) { finish.ask(l, r, kBf16Block * k / count, kBf16Block * (k + 1) / count); });
         finish(l, r, c);
       }
