@@ -7,6 +7,7 @@
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/memory.hpp"
 #include "fisherdiag/fisher/pass.hpp"
+#include "fisherdiag/fisher/sum_file.hpp"
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 #include "support/temporary_folder.hpp"
@@ -168,6 +169,39 @@ TEST_CASE("what a checkpoint holds is not lost by accident, nor believed when it
   CHECK(test::contains(test::message_of<DataError>([&] { job.run(); }), "not a checkpoint"));
   job.options.checkpoint->path = folder.path() / "missing/F.ckpt";
   CHECK_THROWS_AS(job.run(), IoError);
+}
+
+TEST_CASE("a signed checkpoint whose parts do not fit is refused, before it is used") {
+  const testing::TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "F.ckpt";
+  Job job = resuming_job(path);
+  job.options.until = 0.012;
+  job.run_until(1024);
+  const auto complaint = [&](const std::function<void(SumFile&)>& change) {
+    SumFile file = load_sums(path, kCheckpointFormat);
+    change(file);
+    std::vector<NamedSums> sums;
+    for (const auto& [name, values] : file.sums) sums.push_back({name, {values.data(), values.size()}});
+    Job other = resuming_job(folder.path() / "changed.ckpt");
+    save_sums(other.options.checkpoint->path, kCheckpointFormat, file.metadata, sums);
+    other.options.until = job.options.until;
+    const std::string message = test::message_of<DataError>([&] { other.run(); });
+    CAPTURE(message);
+    CHECK(test::contains(message, "changed.ckpt"));
+    return message;
+  };
+  const auto entry = [&](const char* key, const char* value) {
+    return complaint([&](SumFile& file) { file.metadata[key] = value; });
+  };
+  CHECK(test::contains(entry("rounds", "18446744073709551615"), "rounds of samples"));
+  CHECK(test::contains(entry("rounds", "0"), "0 rounds of samples"));
+  CHECK(test::contains(entry("done", "4000"), "4000 samples of a round of"));
+  CHECK(test::contains(entry("position", "3"), "its sums are not those"));
+  CHECK(test::contains(complaint([](SumFile& file) { file.sums["total"] = AlignedBuffer<double>(73); }),
+                       "its sums are not those"));
+  CHECK(test::contains(complaint([](SumFile& file) { file.sums["moments"] = AlignedBuffer<double>(3); }),
+                       "moments of 3 traces"));
+  CHECK(test::contains(complaint([](SumFile& file) { file.sums["moments"][0] = -1; }), "moments"));
 }
 
 TEST_CASE("an importance subset has no checkpoint") {

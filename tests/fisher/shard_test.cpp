@@ -2,6 +2,7 @@
 
 #include "fisher/fisher_fixture.hpp"
 #include "fisherdiag/base/error.hpp"
+#include "fisherdiag/fisher/sum_file.hpp"
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 #include "support/temporary_folder.hpp"
@@ -114,6 +115,24 @@ TEST_CASE("shards that do not make a whole are refused") {
   CHECK_FALSE(is_shard_file(reseeded[0]));
   CHECK(is_shard_file(paths[0]));
   CHECK(test::contains(test::message_of<DataError>([&] { FisherDiagonal::load(paths[0]); }), "is a shard"));
+}
+
+TEST_CASE("a signed shard that lies about its architecture costs no memory and opens no other file") {
+  const testing::TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "shard";
+  Job(100).shard(1, 1).save(path);
+  const auto complaint = [&](const std::string& architecture) {
+    SumFile file = load_sums(path, kShardFormat);
+    file.metadata["computation.architecture"] = architecture;
+    std::vector<NamedSums> sums;
+    for (const auto& [name, values] : file.sums) sums.push_back({name, {values.data(), values.size()}});
+    save_sums(folder.path() / "changed", kShardFormat, file.metadata, sums);
+    return test::message_of<DataError>([&] { merge_shards({folder.path() / "changed"}); });
+  };
+  CHECK(test::contains(complaint(folder.path() / "arch.json"), "changed: its architecture is not JSON"));
+  // A terabyte of sums, if it were believed.
+  const std::string huge = Architecture::parse("mlp:300000-400000").to_json();
+  CHECK(test::contains(complaint(huge), "changed: has no section of the 120000400000 parameters"));
 }
 
 TEST_CASE("a shard that cannot be") {

@@ -1,10 +1,6 @@
 // How a fuzz target is written: once, for libFuzzer and for the replay of kept inputs with any compiler.
 #pragma once
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -37,33 +33,8 @@ inline void run_guarded(Target target, std::string_view input) {
   }
 }
 
-/// A file in memory with a path of its own.
-class MemoryFile {
- public:
-  MemoryFile() : descriptor_(::memfd_create("fuzz", MFD_CLOEXEC)) {
-    if (descriptor_ < 0) std::abort();
-    path_ = "/proc/self/fd/" + std::to_string(descriptor_);
-  }
-  ~MemoryFile() { ::close(descriptor_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-
-  const std::string& hold(std::string_view bytes) {
-    if (::ftruncate(descriptor_, static_cast<off_t>(bytes.size())) != 0 ||
-        ::pwrite(descriptor_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-      std::abort();
-    return path_;
-  }
-
- private:
-  int descriptor_;
-  std::string path_;
-};
-
-inline const std::string& path_of(std::string_view bytes) {
-  static MemoryFile file;
-  return file.hold(bytes);
-}
+/// A path whose file holds `bytes`, until the next call.
+const std::string& path_of(std::string_view bytes);
 
 /// Reads the first rows of `source` (anything with read_rows), some bytes at most, and then the first again.
 template <class Read>

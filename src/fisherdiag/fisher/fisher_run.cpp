@@ -16,6 +16,14 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+const SampleRound& resumed_round(Sampling& sampling, const PassState& state, const std::string& file) {
+  try {
+    return sampling.resume(state.rounds, state.moments);
+  } catch (const DataError& error) {
+    throw DataError(file + ": holds " + error.what());
+  }
+}
+
 }  // namespace
 
 FisherRun::FisherRun(const Network& network, Dataset& data, const FisherOptions& options,
@@ -89,15 +97,20 @@ void FisherRun::restrict_to(std::size_t first, std::size_t section_rows) {
 }
 
 const SampleRound& FisherRun::resume(Sampling& sampling, PassState state) {
-  const SampleRound& round = sampling.resume(state.rounds, state.moments);
+  const std::string file = checkpointer_->path().string();
+  const SampleRound& round = resumed_round(sampling, state, file);
+  const std::size_t before = sampling.used() - round.count;
   if (state.done > round.count)
-    throw DataError(checkpointer_->path().string() + ": has " + std::to_string(state.done) +
-                    " samples of a round of " + std::to_string(round.count));
+    throw DataError(file + ": has " + std::to_string(state.done) + " samples of a round of " +
+                    std::to_string(round.count));
+  if (state.position != before + state.done || state.total.size() != pass_->sums().total().size())
+    throw DataError(file + ": its sums are not those of the " + std::to_string(before + state.done) +
+                    " samples it says it holds");
   pass_->sums().restore(state.position, std::move(state.running), std::move(state.total));
   sections_ = std::move(state.sections);
   before_ = state.statistics;
   round_done_ = state.done;
-  done_ = sampling.used() - round.count + round_done_;
+  done_ = before + round_done_;
   return round;
 }
 

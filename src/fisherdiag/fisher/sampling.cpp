@@ -107,7 +107,10 @@ std::vector<double> Sampling::moments() const {
 }
 
 const SampleRound& Sampling::resume(std::uint64_t rounds, std::span<const double> moments) {
-  while (rounds_ < rounds) next();
+  while (rounds_ < rounds && used_ < bound_) next();
+  if (rounds == 0 || rounds_ < rounds)
+    throw DataError(std::to_string(rounds) + " rounds of samples, where there can be 1 to " +
+                    std::to_string(rounds_ + (rounds == 0)));
   if (!moments.empty()) uniform_error_.restore(moments);
   return round_;
 }

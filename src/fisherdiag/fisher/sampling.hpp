@@ -54,6 +54,7 @@ class Sampling {
   std::uint64_t rounds() const { return rounds_; }
   std::vector<double> moments() const;
   /// Begins the last of `rounds` rounds with these moments: the round that next() would return then.
+  /// DataError for rounds or moments that cannot be.
   const SampleRound& resume(std::uint64_t rounds, std::span<const double> moments);
 
   /// Most samples that may be taken, and those taken when the current round is over.

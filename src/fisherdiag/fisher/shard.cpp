@@ -105,6 +105,17 @@ std::vector<Header> read_headers(const std::vector<std::filesystem::path>& files
   return headers;
 }
 
+/// Before memory for `parameters` values is asked for: some shard has a section that large.
+void require_section(const std::vector<Header>& headers, std::size_t parameters) {
+  for (const Header& header : headers) {
+    const SafetensorsFile file(header.path);
+    const TensorEntry* section = file.find(section_name(0));
+    if (section && section->elements == parameters) return;
+  }
+  throw DataError(headers.front().name() + ": has no section of the " + std::to_string(parameters) +
+                  " parameters of its architecture");
+}
+
 /// What the sum over all of the data is multiplied with.
 double norm_factor(const FisherMetadata& metadata) {
   if (metadata.normalization == Normalization::Sum) return 1.0;
@@ -143,7 +154,10 @@ FisherDiagonal merge_shards(const std::vector<std::filesystem::path>& files,
   const auto architecture_text = headers.front().identity.find("architecture");
   if (architecture_text == headers.front().identity.end())
     throw DataError(first + ": does not say of which architecture it is");
+  // Only JSON: parse() would take other text for the name of a file to read.
+  if (!architecture_text->second.starts_with('{')) throw DataError(first + ": its architecture is not JSON");
   const Architecture architecture = Architecture::parse(architecture_text->second);
+  require_section(headers, architecture.parameter_count());
   AlignedBuffer<double> sum(architecture.parameter_count());
   for (const Header& header : headers) {
     SumFile file = load_sums(header.path, kShardFormat);

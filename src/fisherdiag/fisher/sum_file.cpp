@@ -20,22 +20,6 @@ void digest_text(Sha256& digest, const std::string& text) {
   digest.update_values(std::span<const char>(text));
 }
 
-/// Over names and contents, each with its length before it.
-std::string digest_of(const std::map<std::string, std::string>& metadata, std::span<const NamedSums> sums) {
-  Sha256 digest;
-  for (const auto& [key, value] : metadata) {
-    digest_text(digest, key);
-    digest_text(digest, value);
-  }
-  for (const NamedSums& part : sums) {
-    digest_text(digest, part.name);
-    const std::uint64_t size = part.values.size();
-    digest.update_values(std::span<const std::uint64_t>(&size, 1));
-    digest.update_values(part.values);
-  }
-  return digest.hex();
-}
-
 template <class Number>
 Number parse(const std::string& file, const std::string& key, const std::string& text) {
   Number value{};
@@ -51,6 +35,22 @@ std::string kind_of(std::string_view format) {
 }
 
 }  // namespace
+
+std::string digest_of_sums(const std::map<std::string, std::string>& metadata,
+                           std::span<const NamedSums> sums) {
+  Sha256 digest;
+  for (const auto& [key, value] : metadata) {
+    digest_text(digest, key);
+    digest_text(digest, value);
+  }
+  for (const NamedSums& part : sums) {
+    digest_text(digest, part.name);
+    const std::uint64_t size = part.values.size();
+    digest.update_values(std::span<const std::uint64_t>(&size, 1));
+    digest.update_values(part.values);
+  }
+  return digest.hex();
+}
 
 const std::string& SumFile::text(const std::string& file, const std::string& key) const {
   const auto entry = metadata.find(key);
@@ -80,7 +80,7 @@ AlignedBuffer<double> SumFile::take(const std::string& file, const std::string& 
 void save_sums(const std::filesystem::path& path, std::string_view format,
                std::map<std::string, std::string> metadata, std::span<const NamedSums> sums) {
   metadata[kFormatKey] = format;
-  metadata[kDigestKey] = digest_of(metadata, sums);
+  metadata[kDigestKey] = digest_of_sums(metadata, sums);
   std::vector<TensorView> views;
   for (const NamedSums& part : sums) views.push_back({part.name, {part.values.size()}, {}, part.values});
   write_safetensors(path, views, metadata);
@@ -102,7 +102,7 @@ SumFile load_sums(const std::filesystem::path& path, std::string_view format) {
     file.read_doubles(tensor, {values.data(), values.size()});
     parts.push_back({tensor.name, {values.data(), values.size()}});
   }
-  if (digest_of(result.metadata, parts) != digest)
+  if (digest_of_sums(result.metadata, parts) != digest)
     throw DataError(path.string() + ": is damaged: its contents do not have the SHA-256 it was written with");
   return result;
 }

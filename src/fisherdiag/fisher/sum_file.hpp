@@ -33,6 +33,11 @@ struct SumFile {
   AlignedBuffer<double> take(const std::string& file, const std::string& name, std::size_t size);
 };
 
+/// SHA-256 over names and contents, each with its length before it, 64 digits: what a file says under
+/// "sha256".
+std::string digest_of_sums(const std::map<std::string, std::string>& metadata,
+                           std::span<const NamedSums> sums);
+
 /// A safetensors file of F64 tensors with a SHA-256 over all it says. Atomic. Errors: IoError.
 void save_sums(const std::filesystem::path& path, std::string_view format,
                std::map<std::string, std::string> metadata, std::span<const NamedSums> sums);

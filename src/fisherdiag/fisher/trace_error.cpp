@@ -65,8 +65,10 @@ std::vector<double> UniformTraceError::state() const {
 
 void UniformTraceError::restore(std::span<const double> state) {
   if (state.size() != 1 + 2 * parts_.size())
-    throw DataError("the moments of " + std::to_string(parts_.size()) + " traces are " +
+    throw DataError("moments of " + std::to_string(parts_.size()) + " traces, which are " +
                     std::to_string(1 + 2 * parts_.size()) + " numbers, not " + std::to_string(state.size()));
+  if (!(state[0] >= 0 && state[0] <= static_cast<double>(population_)))
+    throw DataError("moments that are not those of up to " + std::to_string(population_) + " samples");
   count_ = static_cast<std::uint64_t>(state[0]);
   for (std::size_t p = 0; p < parts_.size(); ++p) parts_[p] = {state[1 + 2 * p], state[2 + 2 * p]};
 }
