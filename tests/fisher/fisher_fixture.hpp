@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "fisherdiag/base/philox.hpp"
 #include "fisherdiag/fisher/compute.hpp"
 #include "reference/fisher_reference.hpp"
 
@@ -24,8 +25,13 @@ inline fisherdiag::Network make_network(const std::string& architecture, std::ui
 
 inline Samples make_samples(const fisherdiag::Network& network, std::size_t count,
                             fisherdiag::Likelihood likelihood, std::uint64_t seed) {
-  return fisherdiag::reference::random_samples(count, network.architecture().inputs(),
-                                               network.architecture().outputs(), likelihood, seed);
+  Samples samples = fisherdiag::reference::random_samples(count, network.architecture().inputs(),
+                                                          network.architecture().outputs(), likelihood, seed);
+  const fisherdiag::Graph* graph = network.architecture().graph();
+  if (!graph || !graph->tokens()) return samples;
+  fisherdiag::RandomStream random(seed, fisherdiag::random_stream::kTest, 1);
+  for (float& input : samples.inputs) input = static_cast<float>(random.next_below(graph->tokens()));
+  return samples;
 }
 
 inline fisherdiag::FisherDiagonal compute(

@@ -6,6 +6,8 @@
 #include <numbers>
 #include <stdexcept>
 
+#include "reference/sequence_layers.hpp"
+
 namespace fisherdiag::reference {
 
 namespace {
@@ -205,6 +207,7 @@ std::size_t feature_of(const ValueShape& shape, std::size_t e) {
 
 Vector layer_forward(const LayerCall& call) {
   const std::string& type = call.layer.type;
+  if (is_sequence_layer(type)) return sequence_forward(call);
   Vector output(call.output.size(), 0.0);
   if (is_function(type)) {
     for (std::size_t e = 0; e < output.size(); ++e) output[e] = function(type, call.inputs[0][e]);
@@ -239,6 +242,7 @@ Vector layer_forward(const LayerCall& call) {
 
 LayerGradients layer_backward(const LayerCall& call, const Vector& seed) {
   const std::string& type = call.layer.type;
+  if (is_sequence_layer(type)) return sequence_backward(call, seed);
   LayerGradients g;
   for (const Vector& input : call.inputs) g.inputs.emplace_back(input.size(), 0.0);
   for (const Vector& parameter : call.parameters) g.parameters.emplace_back(parameter.size(), 0.0);

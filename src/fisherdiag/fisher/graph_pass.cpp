@@ -242,7 +242,8 @@ void GraphPass::forward(const Block& block, std::size_t first, std::size_t count
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     inputs.clear();
     for (const std::size_t v : graph.nodes()[i].inputs) inputs.push_back(activation(v, first, count, worker));
-    network_.op(i).forward({inputs, activation(i + 1, first, count, worker), count, &worker.scratch});
+    network_.op(i).forward({inputs, activation(i + 1, first, count, worker), count, &worker.scratch,
+                            block.samples.data() + first});
   }
 }
 

@@ -55,6 +55,12 @@ void Graph::add(LayerDescription layer) {
   for (const std::size_t v : node.inputs) shapes.push_back(value(v));
   const std::unique_ptr<Op> op = make_op(layer, shapes);
   node.output = op->output();
+  if (op->tokens()) {
+    if (node.inputs.front() != 0)
+      throw ArgumentError("layer '" + layer.name + "' (" + layer.type +
+                          ") takes token ids, which only the network's input holds");
+    tokens_ = tokens_ ? std::min(tokens_, op->tokens()) : op->tokens();
+  }
   for (const OpParameter& p : op->parameters())
     node.parameters.push_back(tensor_of(layer, p.role, p.shape, {p.start, p.bound, 1}));
   node.layer = std::move(layer);

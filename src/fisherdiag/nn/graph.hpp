@@ -42,6 +42,9 @@ class Graph {
   /// Layers that use tensor t.
   std::size_t uses(std::size_t t) const { return initial_[t].uses; }
 
+  /// The network's input holds whole numbers below this; 0: any numbers.
+  std::size_t tokens() const { return tokens_; }
+
   /// "graph of 12 layers, [3, 32, 32] to 10".
   std::string summary() const;
 
@@ -58,7 +61,7 @@ class Graph {
   std::vector<GraphNode> nodes_;
   std::vector<ParameterTensor> parameters_;
   std::vector<Initial> initial_;
-  std::size_t parameter_count_ = 0;
+  std::size_t parameter_count_ = 0, tokens_ = 0;
 };
 
 }  // namespace fisherdiag

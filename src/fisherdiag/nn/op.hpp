@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -62,6 +63,7 @@ struct OpForward {
   kernels::Strips output;                        ///< rows past its last must not be written
   std::size_t samples = 0;
   OpScratch* scratch = nullptr;
+  const std::uint64_t* sample_ids = nullptr;  ///< of each sample, for errors; nullptr: they count from 0
 };
 
 struct OpBackward {
@@ -105,6 +107,9 @@ class Op {
   const std::vector<OpParameter>& parameters() const { return parameters_; }
   bool has_matrix() const { return !parameters_.empty() && parameters_.front().matrix; }
   virtual OpFlops flops() const { return {}; }
+  /// Its first input holds whole numbers below this; 0: any numbers. forward() throws DataError naming the
+  /// sample for others.
+  virtual std::size_t tokens() const { return 0; }
 
   /// Chooses the kernels and builds what does not depend on the parameters.
   virtual void prepare(const kernels::KernelTable& kernels) { kernels_ = &kernels; }

@@ -10,6 +10,42 @@ const ValueShape& only_input(const LayerFields& fields, std::span<const ValueSha
   return inputs.front();
 }
 
+namespace {
+
+/// Calls f(offset in the strips, offset in the rows, count) for every run of numbers that are neighbours in
+/// both.
+template <class F>
+void for_runs(std::size_t strip_stride, std::size_t first_row, std::size_t rows, std::size_t first_column,
+              std::size_t columns, std::size_t lanes, std::size_t stride, const F& f) {
+  for (std::size_t c = 0, count = 0; c < columns; c += count) {
+    const std::size_t column = first_column + c;
+    count = std::min(lanes - column % lanes, columns - c);
+    const std::size_t start = column / lanes * strip_stride + column % lanes;
+    for (std::size_t r = 0; r < rows; ++r) f(start + (first_row + r) * lanes, r * stride + c, count);
+  }
+}
+
+}  // namespace
+
+void read_block(const kernels::ConstStrips& m, std::size_t first_row, std::size_t rows,
+                std::size_t first_column, std::size_t columns, std::size_t lanes, float* to,
+                std::size_t stride) {
+  for_runs(m.stride, first_row, rows, first_column, columns, lanes, stride,
+           [&](std::size_t strip, std::size_t row, std::size_t count) {
+             std::copy_n(m.data + strip, count, to + row);
+           });
+}
+
+void write_block(const float* from, std::size_t stride, bool add, const kernels::Strips& m,
+                 std::size_t first_row, std::size_t rows, std::size_t first_column, std::size_t columns,
+                 std::size_t lanes) {
+  for_runs(m.stride, first_row, rows, first_column, columns, lanes, stride,
+           [&](std::size_t strip, std::size_t row, std::size_t count) {
+             float* to = m.data + strip;
+             for (std::size_t l = 0; l < count; ++l) to[l] = (add ? to[l] : 0.f) + from[row + l];
+           });
+}
+
 std::size_t product_floats(std::size_t cols, std::size_t lanes) {
   return OpScratch::floats(kernels::kRowTile, cols, lanes);
 }

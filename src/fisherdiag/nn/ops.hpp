@@ -17,14 +17,18 @@ std::unique_ptr<Op> make_avg_pool2d(LayerFields& fields, std::span<const ValueSh
 std::unique_ptr<Op> make_conv1d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_conv2d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_conv_transpose2d(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_embedding(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_flatten(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_gelu(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_identity(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_layer_norm(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_linear(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_max_pool1d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_max_pool2d(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_positional_embedding(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_relu(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_relu6(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_rms_norm(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_sigmoid(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_silu(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_tanh(LayerFields& fields, std::span<const ValueShape> inputs);
@@ -46,6 +50,15 @@ template <class T>
 kernels::StripsOf<T> columns_of(const kernels::StripsOf<T>& m, std::size_t strip, std::size_t cols) {
   return {m.data + strip * m.stride, m.rows, cols, m.stride};
 }
+
+/// to[r * stride + c] = m(first_row + r, first_column + c) for `rows` rows and `columns` columns.
+void read_block(const kernels::ConstStrips& m, std::size_t first_row, std::size_t rows,
+                std::size_t first_column, std::size_t columns, std::size_t lanes, float* to,
+                std::size_t stride);
+/// The other way: m(first_row + r, first_column + c) = from[r * stride + c] + (add ? m : 0).
+void write_block(const float* from, std::size_t stride, bool add, const kernels::Strips& m,
+                 std::size_t first_row, std::size_t rows, std::size_t first_column, std::size_t columns,
+                 std::size_t lanes);
 
 /// c = a b + bias, writing exactly the rows of c: the kernel's last tile goes through scratch.
 void product(const kernels::KernelTable& kernels, const kernels::ConstStrips& a,
