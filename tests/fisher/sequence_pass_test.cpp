@@ -60,6 +60,37 @@ const std::vector<Case>& cases() {
                                                std::string(R"({"type": "embedding", "name": "e1", "tokens": 5,
           "out": 6}, {"type": "tanh"}, {"type": "embedding", "name": "e2", "from": "input", "tokens": 5, "out": 6,
           "weight": "e1.weight"},)") + kHead)},
+      {"packed attention",
+       sequence("[6, 4]", std::string(R"({"type": "linear", "name": "attn.in_proj", "out": 30,
+          "weight": "attn.in_proj_weight", "bias": "attn.in_proj_bias"}, {"type": "attention", "heads": 2},
+          {"type": "linear", "name": "attn.out_proj", "out": 4},)") +
+                              kHead)},
+      // No bias of the keys: it moves all of a query's products alike, so that its gradient is zero.
+      {"causal attention of whole vectors", sequence("[7, 4]", std::string(R"(
+          {"type": "linear", "name": "q", "out": 32, "from": "input"},
+          {"type": "linear", "name": "k", "out": 32, "bias": false, "from": "input"},
+          {"type": "linear", "name": "v", "out": 32, "from": "input"},
+          {"type": "attention", "heads": 2, "causal": true, "from": ["q", "k", "v"]},)") +
+                                                                   kHead)},
+      {"attention to itself", sequence("[5, 6]", std::string(R"({"type": "linear", "name": "a", "out": 6},
+          {"type": "attention", "name": "attend", "from": ["a", "a", "a"], "heads": 3},
+          {"type": "add", "from": ["a", "attend"]},)") +
+                                                     kHead)},
+      // One sample of the four tokens in five at least has padding.
+      {"padding",
+       sequence("[5]", R"({"type": "embedding", "name": "table", "tokens": 4, "out": 6, "padding_idx": 0},
+          {"type": "linear", "name": "in_proj", "out": 18}, {"type": "attention", "heads": 1, "padding_idx": 0,
+          "from": ["in_proj", "input"]}, {"type": "linear", "name": "a", "out": 5},
+          {"type": "sequence_mean", "padding_idx": 0, "from": ["a", "input"]},
+          {"type": "linear", "name": "head", "out": 3})")},
+      {"a block of a transformer",
+       sequence("[6]", R"({"type": "embedding", "name": "table", "tokens": 7, "out": 8},
+          {"type": "positional_embedding", "name": "place"}, {"type": "layer_norm", "name": "norm1"},
+          {"type": "linear", "name": "in_proj", "out": 24}, {"type": "attention", "heads": 2, "causal": true},
+          {"type": "linear", "name": "out_proj", "out": 8}, {"type": "add", "name": "mid", "from": ["out_proj", "place"]},
+          {"type": "layer_norm", "name": "norm2"}, {"type": "linear", "name": "linear1", "out": 12}, {"type": "gelu"},
+          {"type": "linear", "name": "linear2", "out": 8}, {"type": "add", "from": ["linear2", "mid"]},
+          {"type": "sequence_mean"}, {"type": "linear", "name": "head", "out": 3})")},
   };
   return all;
 }
@@ -131,7 +162,8 @@ TEST_CASE("the reference's gradients of sequences are those of central differenc
       return seed[0] * z[0] + seed[1] * z[1] + seed[2] * z[2];
     };
     // The row of padding takes part in the forward pass but has no gradient by definition.
-    const std::size_t first = c.json.find("padding_idx") == std::string::npos ? 0 : 130;
+    const std::size_t first =
+        contains(c.json, "padding_idx") ? network.architecture().parameters()[0].shape[1] : 0;
     for (std::size_t p = first; p < gradient.size(); p += 1 + gradient.size() / 60) {
       constexpr double kStep = 1e-5;  // error h^2 and 1e-16 / h: about 1e-10
       const double before = mlp.parameters[p];
@@ -190,6 +222,19 @@ TEST_CASE("a sequence's diagonal has the same bits for every number of threads a
   }
 }
 
+TEST_CASE("a sequence that is all padding has gradients of zero before the last layer", "[fisher]") {
+  const Network network = make_network(cases()[cases().size() - 2].json, 3);
+  Samples samples = make_samples(network, 1, Likelihood::Categorical, 5);
+  std::ranges::fill(samples.inputs, 0.f);
+  const FisherDiagonal fisher = compute(network, samples, {});
+  double before = 0, last = 0;
+  for (const ParameterTensor& tensor : fisher.tensors())
+    for (std::size_t i = 0; i < tensor.size; ++i)
+      (tensor.name == "head.bias" ? last : before) += static_cast<double>(fisher.values()[tensor.offset + i]);
+  CHECK(before == 0);
+  CHECK(last > 0);
+}
+
 TEST_CASE("a token outside the vocabulary is an error that names its sample", "[fisher]") {
   const Network network = make_network(cases()[4].json, 3);
   for (const float bad : {6.f, -1.f, 1.5f}) {
@@ -215,6 +260,12 @@ TEST_CASE("layers of sequences refuse what does not fit them", "[fisher]") {
           .find("'length' is 3 but its input has 4 positions") != std::string::npos);
   CHECK(message(R"({"input": [2, 3, 3], "layers": [{"type": "layer_norm", "name": "n"}]})")
             .find("'n' (layer_norm): takes sequences or flat inputs, not [2, 3, 3]") != std::string::npos);
+  CHECK(message(sequence("[4, 10]", R"({"type": "attention", "name": "a"})"))
+            .find("side by side, which 10 features cannot be") != std::string::npos);
+  CHECK(message(sequence("[4, 12]", R"({"type": "attention", "name": "a", "heads": 3})"))
+            .find("'heads' is 3, which does not divide 4 features") != std::string::npos);
+  CHECK(message(sequence("[4, 12]", R"({"type": "attention", "name": "a", "padding_idx": 0})"))
+            .find("and the token ids") != std::string::npos);
   CHECK(message(sequence("[4, 2]", R"({"type": "rms_norm", "name": "n", "eps": -1.5})")).find("'eps'") !=
         std::string::npos);
 }

@@ -12,6 +12,7 @@ namespace fisherdiag {
 std::unique_ptr<Op> make_adaptive_avg_pool1d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_adaptive_avg_pool2d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_add(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_attention(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_avg_pool1d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_avg_pool2d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_conv1d(LayerFields& fields, std::span<const ValueShape> inputs);
@@ -29,6 +30,7 @@ std::unique_ptr<Op> make_positional_embedding(LayerFields& fields, std::span<con
 std::unique_ptr<Op> make_relu(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_relu6(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_rms_norm(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_sequence_mean(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_sigmoid(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_silu(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_tanh(LayerFields& fields, std::span<const ValueShape> inputs);
