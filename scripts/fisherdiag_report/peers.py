@@ -11,8 +11,8 @@ from .sections import Section
 FILE = "peers.json"
 
 # Shown in this order; a method that is not listed comes last.
-METHODS = ("torch-loop", "torch-vmap", "jax-vmap", "backpack-sgs", "torch-squared", "torch-squared-bf16",
-           "backpack-exact", "torch-exact", "backpack-mc")
+METHODS = ("torch-loop", "torch-vmap", "jax-vmap", "backpack-sgs", "torch-squared", "torch-squared-bf16", "torch-unfold",
+           "backpack-exact", "torch-exact", "torch-unfold-exact", "backpack-mc")
 
 
 def read(path):

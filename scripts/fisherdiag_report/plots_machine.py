@@ -116,7 +116,7 @@ def intensity_of(series):
     if family == "kernel" and subject in PRODUCT_INTENSITY and len(sizes) == 3:
         return PRODUCT_INTENSITY[subject](*sizes)
     flops, samples = series.median("flops"), series.median("samples_per_second")
-    if family == "fisher" and variant in ESTIMATORS and parameters_of(subject) and flops and samples:
+    if family == "fisher" and variant in ESTIMATORS and subject.startswith("mlp-") and flops and samples:
         return flops / samples / (4 * int(subject.split("-")[1]) + 16 * parameters_of(subject) / CHAIN)
     return None
 

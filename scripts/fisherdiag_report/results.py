@@ -16,8 +16,14 @@ PENALTIES = ("l2", "ewc-merged", "ewc-online", "ewc-separate-3")
 ISAS = ("baseline", "avx2", "avx512")
 
 
+# Parameters of the presets.
+PRESETS = {"lenet5": 61_706, "cnn-s": 620_362, "resnet18-reduced": 1_094_770, "vgg11": 9_225_610}
+
+
 def parameters_of(model):
-    """Parameters of 'mlp-784-256-10': weights and biases of its layers; None for another kind of name."""
+    """Parameters of 'mlp-784-256-10' or of a preset; None for another kind of name."""
+    if model in PRESETS:
+        return PRESETS[model]
     if not re.fullmatch(r"mlp(-\d+){2,}", model):
         return None
     sizes = [int(size) for size in model.split("-")[1:]]

@@ -6,6 +6,7 @@ import torch
 from backpack import backpack, extend
 from backpack.extensions import DiagGGNExact, DiagGGNMC, SumGradSquared
 
+from peers import networks
 from peers.torch_methods import TorchMethod
 
 VERSIONS = {"torch": torch.__version__, "backpack-for-pytorch": version("backpack-for-pytorch")}
@@ -14,9 +15,12 @@ VERSIONS = {"torch": torch.__version__, "backpack-for-pytorch": version("backpac
 class Extension(TorchMethod):
     """A backward pass with one of BackPACK's extensions. The loss is a sum, so nothing is divided by the batch."""
 
-    def __init__(self, tensors):
-        super().__init__(tensors)
-        extend(self.model)
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        # Anything but a chain is turned into one of BackPACK's own modules.
+        self.model = extend(self.model, use_converter=not isinstance(self.model, torch.nn.Sequential) or any(
+            isinstance(layer, networks.ResidualBlock) for layer in self.model.modules()))
+        self.parameters = list(self.model.parameters())
         self.loss = extend(torch.nn.CrossEntropyLoss(reduction="sum"))
 
     def extension(self):

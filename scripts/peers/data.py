@@ -36,18 +36,18 @@ def read_images(folder):
     return images.reshape(len(images), -1).astype(np.float32) / np.float32(255), labels.astype(np.int32)
 
 
-def synthetic(count, seed=1):
+def synthetic(count, seed=1, features=FEATURES):
     """Half-blank rows whose class a random linear map decides, so that a network can learn something."""
     random = np.random.default_rng(seed)
-    inputs = np.maximum(random.uniform(-1, 1, (count, FEATURES)), 0).astype(np.float32)
-    labels = (inputs @ random.standard_normal((FEATURES, CLASSES)).astype(np.float32)).argmax(1)
+    inputs = np.maximum(random.uniform(-1, 1, (count, features)), 0).astype(np.float32)
+    labels = (inputs @ random.standard_normal((features, CLASSES)).astype(np.float32)).argmax(1)
     return inputs, labels.astype(np.int32)
 
 
 def write_samples(folder, name, inputs, labels, count):
     """NAME-x.npy and NAME-y.npy with `count` samples, those there are repeated in turn; returns the two paths."""
     x_path, y_path = pathlib.Path(folder) / f"{name}-x.npy", pathlib.Path(folder) / f"{name}-y.npy"
-    target = np.lib.format.open_memmap(x_path, mode="w+", dtype=np.float32, shape=(count, inputs.shape[1]))
+    target = np.lib.format.open_memmap(x_path, mode="w+", dtype=np.float32, shape=(count, *inputs.shape[1:]))
     for begin in range(0, count, len(inputs)):
         target[begin:begin + len(inputs)] = inputs[:count - begin]
     target.flush()
@@ -71,10 +71,14 @@ def away_from_kinks(layers, inputs, wanted, margin=1e-5):
     Float32 preactivations of size 1 differ by about 1e-6 between libraries. One switched unit of a sample that
     dominates F would change F by more than the tolerance though both results are right.
     """
+    return first_beyond(lambda block: logits_and_margin(layers, block)[1], inputs, wanted, margin)
+
+
+def first_beyond(margins_of, inputs, wanted, margin):
+    """Indices of the first `wanted` samples for which margins_of(inputs [n, ...]) exceeds `margin`."""
     chosen = []
     for begin in range(0, len(inputs), 256):
-        _, margins = logits_and_margin(layers, inputs[begin:begin + 256])
-        chosen.extend(begin + np.flatnonzero(margins > margin))
+        chosen.extend(begin + np.flatnonzero(margins_of(inputs[begin:begin + 256]) > margin))
         if len(chosen) >= wanted:
             break
     return np.array(chosen[:wanted])

@@ -10,6 +10,7 @@ import pathlib
 import platform
 import sys
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,39 +22,78 @@ MODES = {"quick": (5, 0.2, methods.QUICK_MODELS), "full": (9, 1.0, methods.MODEL
 
 # Copies of the training set in the pool: the fastest methods get through 60,000 samples of a small model in no time.
 POOL_COPIES = 4
+# Where Fashion-MNIST's images are not of the right size.
+IMAGES_OF_PRESETS = 8192
+# Of 100,000 units some are always near zero. A convolution's sums are short, so its rounding errors small.
+PRESET_MARGIN = 3e-6
 
 
 def log(message):
     print(f"[{time.strftime('%H:%M:%S')}] {message}", file=sys.stderr, flush=True)
 
 
-def read_training_set(folder):
-    """(inputs, labels, what they are)."""
+@dataclass
+class Source:
+    """Samples with so many features, and the files of the pool that timed runs draw from."""
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    name: str
+    pool: tuple = ()
+    size: int = 0  # of the pool
+
+    def write_pool(self, work, copies):
+        self.size = len(self.inputs) * copies
+        self.pool = data.write_samples(work, f"pool-{self.inputs.shape[1]}", self.inputs, self.labels, self.size)
+        return self
+
+
+def read_source(folder, features):
+    if features != data.FEATURES:
+        return Source(*data.synthetic(IMAGES_OF_PRESETS, features=features), "synthetic samples")
     if folder:
-        return (*data.read_images(folder), "Fashion-MNIST, training set")
-    return (*data.synthetic(60000), "synthetic, 60,000 samples")
+        return Source(*data.read_images(folder), "Fashion-MNIST, training set")
+    return Source(*data.synthetic(60000), "synthetic samples")
 
 
-def prepare_case(tool, model, work, inputs, labels, check_samples):
+def prepare_case(tool, model, work, source):
     """Trains the model for one epoch and picks the samples all methods must agree on."""
     weights, names = work / f"{model}.safetensors", methods.tensor_names(model)
-    epoch = data.write_samples(work, "epoch", inputs, labels, len(inputs))
+    epoch = data.write_samples(work, "epoch", source.inputs, source.labels, len(source.inputs))
     tool.train(methods.arch_of(model), *epoch, 1, weights)
     for path in epoch:
         path.unlink()
-    rows = data.away_from_kinks(data.read_layers(weights, names), inputs, check_samples)
-    check = data.write_samples(work, "check", inputs[rows], labels[rows], len(rows))
-    return passes.Case(model, weights, (work / "pool-x.npy", work / "pool-y.npy"), check, work, names)
+    rows = data.away_from_kinks(data.read_layers(weights, names), source.inputs, check_samples_of(model))
+    return passes.Case(model, weights, source.pool, write_check(work, source, rows), work, names)
+
+
+def prepare_preset(model, work, source):
+    """The same with initial weights: what a pass costs does not depend on them."""
+    import torch
+
+    from peers import networks
+    weights, network = work / f"{model}.safetensors", networks.initialised(model)
+    names = networks.save(network, weights)
+    images = source.inputs.reshape(-1, *methods.PRESETS[model].shape)
+    rows = data.first_beyond(lambda block: networks.margins(network, torch.from_numpy(block)), images,
+                             check_samples_of(model), margin=PRESET_MARGIN)
+    return passes.Case(model, weights, source.pool, write_check(work, source, rows), work, names)
+
+
+def write_check(work, source, rows):
+    return data.write_samples(work, "check", source.inputs[rows], source.labels[rows], len(rows))
 
 
 def check_samples_of(model):
     """Enough for every unit to matter, few enough for a loop over samples of a large model."""
+    if model in methods.PRESETS:
+        return 128
     return 1024 if methods.parameters_of(model) < 5_000_000 else 64
 
 
-def idle_bytes(tool, work, inputs, labels, cpus):
+def idle_bytes(tool, work, source, cpus):
     """Peak memory of a fisherdiag process that has almost nothing to do."""
-    one = data.write_samples(work, "one", inputs, labels, 2)
+    one = data.write_samples(work, "one", source.inputs, source.labels, 2)
     weights = work / "tiny.safetensors"
     tool.train("mlp:784-1-10", *one, 1, weights)
     return tool.compute("mlp:784-1-10", weights, one, "empirical", cpus)["peak_rss_bytes"]
@@ -78,26 +118,29 @@ def run(options):
     models = options.models or models
     tool, work = Tool(options.build), options.work
     work.mkdir(parents=True, exist_ok=True)
-    inputs, labels, name = read_training_set(options.data)
-    data.write_samples(work, "pool", inputs, labels, len(inputs) * (POOL_COPIES if rounds else 1))
-    pool = len(inputs) * POOL_COPIES
+    images = read_source(options.data, data.FEATURES)
+    sources = {data.FEATURES: images.write_pool(work, POOL_COPIES if rounds else 1)}
     everything = len(os.sched_getaffinity(0))
     document = {"mode": options.mode, "date": time.strftime("%Y-%m-%d %H:%M %Z"), "cpu": cpu_model(),
-                "threads": everything, "data": name, "rounds": rounds,
+                "threads": everything, "data": images.name, "rounds": rounds,
                 "versions": {"python": platform.python_version(), "numpy": np.__version__, "fisherdiag": tool.version()},
                 "passes": [], "steps": []}
     for model in models:
-        log(f"training {model} for one epoch")
-        case = prepare_case(tool, model, work, inputs, labels, check_samples_of(model))
+        features = methods.features_of(model)
+        source = sources.get(features) or read_source(options.data, features).write_pool(work, 1)
+        sources[features] = source
+        log(f"preparing {model}")
+        is_preset = model in methods.PRESETS
+        case = prepare_preset(model, work, source) if is_preset else prepare_case(tool, model, work, source)
         for threads in sorted({1, everything}):
             cpus = client.chosen_cpus(threads)
-            settings = passes.Settings(rounds, options.seconds or seconds, pool)
+            settings = passes.Settings(rounds, options.seconds or seconds, source.size)
             log(f"comparing {model}, {threads} thread{'s' * (threads > 1)}")
-            idle = idle_bytes(tool, work, inputs, labels, cpus) if rounds else 0
+            idle = idle_bytes(tool, work, images, cpus) if rounds else 0
             records, versions = passes.compare(tool, case, cpus, settings, idle, log)
             document["passes"] += records
             document["versions"].update(versions)
-            if threads == 1 or options.mode == "full":
+            if not is_preset and (threads == 1 or options.mode == "full"):
                 document["steps"].append(steps.compare(tool, case, cpus, settings, log))
     return document
 

@@ -1,9 +1,21 @@
-"""What is compared: one entry per method, without importing any of the libraries."""
+"""What is compared: one entry per model and method, without importing any of the libraries."""
 
+import math
 from dataclasses import dataclass
 
-MODELS = ("mlp-784-32-10", "mlp-784-256-256-10", "mlp-784-400-400-10", "mlp-784-1024-1024-10", "mlp-784-4096-4096-10")
-QUICK_MODELS = ("mlp-784-32-10", "mlp-784-256-256-10", "mlp-784-1024-1024-10")
+MODELS = ("mlp-784-32-10", "mlp-784-256-256-10", "mlp-784-400-400-10", "mlp-784-1024-1024-10", "mlp-784-4096-4096-10",
+          "lenet5", "cnn-s", "resnet18-reduced")
+QUICK_MODELS = ("mlp-784-32-10", "mlp-784-256-256-10", "mlp-784-1024-1024-10", "lenet5", "cnn-s")
+
+
+@dataclass(frozen=True)
+class Preset:
+    parameters: int
+    shape: tuple  # of one sample
+
+
+PRESETS = {"lenet5": Preset(61_706, (1, 28, 28)), "cnn-s": Preset(620_362, (3, 32, 32)),
+           "resnet18-reduced": Preset(1_094_770, (3, 32, 32))}
 
 # Float32 sums of the same terms in another order differ by about 1e-6; a wrong definition differs by percents.
 FLOAT_TOLERANCE = 1e-4
@@ -22,7 +34,9 @@ MOST_GRADIENT_BYTES = 1.5 * 2 ** 30
 
 @dataclass(frozen=True)
 class Method:
-    """One way to the diagonal. `batches`: sizes tried, the fastest is timed. `stores`: holds batch × P gradients."""
+    """One way to the diagonal. `batches`: sizes tried, the fastest is timed. `stores`: holds batch × P gradients.
+    `of`: the models it can do, "mlp" (a chain of dense layers), "preset" or "all".
+    """
 
     name: str
     label: str
@@ -31,6 +45,10 @@ class Method:
     batches: tuple
     tolerance: float = FLOAT_TOLERANCE
     stores: bool = False
+    of: str = "all"
+
+    def does(self, model):
+        return self.of in ("all", "preset" if model in PRESETS else "mlp")
 
     def candidates(self, parameters):
         """The batch sizes to try for a model of so many parameters; never none."""
@@ -41,16 +59,21 @@ class Method:
 
 _STORED = (4, 16, 64, 256, 1024)
 _STREAMED = (128, 512, 2048)
+_UNFOLDED = (8, 32, 128)
 
 METHODS = (
     Method("torch-loop", "PyTorch, loop over samples", "torch", "empirical", (1,)),
     Method("torch-vmap", "PyTorch, vmap of grad", "torch", "empirical", _STORED, stores=True),
-    Method("jax-vmap", "JAX, jit of vmap of grad", "jax", "empirical", _STORED, stores=True),
+    Method("jax-vmap", "JAX, jit of vmap of grad", "jax", "empirical", _STORED, stores=True, of="mlp"),
     Method("backpack-sgs", "BackPACK SumGradSquared", "backpack", "empirical", _STREAMED),
-    Method("torch-squared", "PyTorch by hand, squared operands", "torch", "empirical", _STREAMED),
-    Method("torch-squared-bf16", "PyTorch by hand, bfloat16 autocast", "torch", "empirical", _STREAMED, BF16_TOLERANCE),
+    Method("torch-squared", "PyTorch by hand, squared operands", "torch", "empirical", _STREAMED, of="mlp"),
+    Method("torch-squared-bf16", "PyTorch by hand, bfloat16 autocast", "torch", "empirical", _STREAMED, BF16_TOLERANCE,
+           of="mlp"),
+    Method("torch-unfold", "PyTorch by hand, unfold and bmm", "unfold", "empirical", _UNFOLDED, of="preset"),
     Method("backpack-exact", "BackPACK DiagGGNExact", "backpack", "exact", _STREAMED),
-    Method("torch-exact", "PyTorch by hand, C backward passes", "torch", "exact", _STREAMED),
+    Method("torch-exact", "PyTorch by hand, C backward passes", "torch", "exact", _STREAMED, of="mlp"),
+    Method("torch-unfold-exact", "PyTorch by hand, unfold and bmm, C backward passes", "unfold", "exact", _UNFOLDED,
+           of="preset"),
     Method("backpack-mc", "BackPACK DiagGGNMC, one draw", "backpack", "mc", _STREAMED),
 )
 
@@ -68,12 +91,19 @@ def sizes_of(model):
 
 
 def parameters_of(model):
+    if model in PRESETS:
+        return PRESETS[model].parameters
     sizes = sizes_of(model)
     return sum((inputs + 1) * outputs for inputs, outputs in zip(sizes, sizes[1:]))
 
 
+def features_of(model):
+    """Numbers in a sample."""
+    return math.prod(PRESETS[model].shape) if model in PRESETS else sizes_of(model)[0]
+
+
 def arch_of(model):
-    """'mlp-784-32-10' -> 'mlp:784-32-10', as the tool takes it."""
+    """'mlp-784-32-10' -> 'mlp:784-32-10', as the tool takes it; a preset is called by its name."""
     return model.replace("mlp-", "mlp:", 1)
 
 

@@ -43,7 +43,7 @@ class Case:
 
     def first_samples(self, count):
         """Files with the first `count` samples of the pool."""
-        paths = tuple(self.folder / f"samples-{count}-{part}.npy" for part in "xy")
+        paths = tuple(self.folder / f"{self.pool[0].stem}-{count}-{part}.npy" for part in "xy")
         for source, path in zip(self.pool, paths):
             if not path.exists():
                 np.save(path, np.load(source, mmap_mode="r")[:count])
@@ -115,9 +115,11 @@ class Peer:
 
     def send_start(self):
         x, y = self.case.pool
-        self.worker.send("start", spec={"module": self.method.module, "method": self.method.name,
-                                        "weights": str(self.case.weights), "names": self.case.names, "x": str(x),
-                                        "y": str(y), "threads": len(self.cpus)})
+        spec = {"module": self.method.module, "method": self.method.name, "weights": str(self.case.weights),
+                "names": self.case.names, "x": str(x), "y": str(y), "threads": len(self.cpus)}
+        if self.case.model in methods.PRESETS:
+            spec["preset"] = self.case.model
+        self.worker.send("start", spec=spec)
 
     def verdict(self, references):
         """Compares the peer's diagonal of the check samples with ours."""
@@ -232,7 +234,7 @@ def compare(tool, case, cpus, settings, idle_bytes, log):
     entries = our_contestants(tool, case, cpus, settings, idle_bytes, diagonal, found, log)
     everyone = list(entries)
     try:
-        for method in methods.METHODS:
+        for method in (method for method in methods.METHODS if method.does(case.model)):
             contestant = Contestant(method.name, method.label, method.module, method.estimator)
             everyone.append(Peer(case, cpus, settings, method, contestant))
         peers = check_all(everyone[len(entries):], found, case.model, log)

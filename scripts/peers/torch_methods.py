@@ -1,9 +1,11 @@
-"""The diagonal in PyTorch, five ways, each as fast as its idea allows. All return sums over samples."""
+"""The diagonal in PyTorch, several ways, each as fast as its idea allows. All return sums over samples."""
 
 import numpy as np
 import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
+
+from peers import methods, networks
 
 VERSIONS = {"torch": torch.__version__}
 
@@ -21,16 +23,17 @@ def sequential(tensors):
 
 
 class TorchMethod:
-    """A pass over (x, y) in batches. `layers` holds detached (weight, bias) pairs."""
+    """A pass over (x, y) in batches. `tensors` are those of a chain of dense layers, unless a preset is named: then it
+    is loaded from the file of weights.
+    """
 
-    def __init__(self, tensors):
-        self.model = sequential(tensors)
+    def __init__(self, tensors, preset=None, weights=None):
+        self.model = networks.load(preset, weights) if preset else sequential(tensors)
+        self.shape = methods.PRESETS[preset].shape if preset else (-1,)
         self.parameters = list(self.model.parameters())
-        detached = [parameter.detach() for parameter in self.parameters]
-        self.layers = list(zip(detached[0::2], detached[1::2]))
 
     def load(self, inputs, labels):
-        return torch.from_numpy(inputs), torch.from_numpy(labels).long()
+        return torch.from_numpy(inputs).reshape(len(inputs), *self.shape), torch.from_numpy(labels).long()
 
     def seed(self, seed):
         torch.manual_seed(seed)
@@ -60,8 +63,8 @@ class Loop(TorchMethod):
 
 
 class VmapOfGrad(TorchMethod):
-    def __init__(self, tensors):
-        super().__init__(tensors)
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
         self.state = {name: value.detach() for name, value in self.model.named_parameters()}
 
         def loss(state, sample, label):
@@ -76,6 +79,11 @@ class VmapOfGrad(TorchMethod):
 
 class SquaredOperands(TorchMethod):
     """For a dense layer the squared gradients of a batch sum to (G∘G)ᵀ(A∘A): one matrix product, nothing stored."""
+
+    def __init__(self, tensors):
+        super().__init__(tensors)
+        detached = [parameter.detach() for parameter in self.parameters]
+        self.layers = list(zip(detached[0::2], detached[1::2]))
 
     @torch.inference_mode()
     def run(self, x, y, batch):

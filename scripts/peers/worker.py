@@ -1,7 +1,7 @@
 """One method in one process: `python -m peers.worker` takes a JSON command per line and answers each with a line.
 
 The first command is {"do": "start", "spec": SPEC}; SPEC has module, method, weights (a file) and names of its tensors,
-x and y (npy files) and threads. The others are the methods of Worker.
+x and y (npy files), threads and, for one, the name of a preset. The others are the methods of Worker.
 """
 
 import importlib
@@ -29,6 +29,8 @@ class Worker:
         self.versions = module.VERSIONS
         tensors = data.read_tensors(spec["weights"], spec["names"])
         extra = {key: data.read_tensors(spec[key], spec["names"]) for key in ("anchor", "fisher") if key in spec}
+        if "preset" in spec:
+            extra.update(preset=spec["preset"], weights=spec["weights"])
         self.method = module.METHODS[spec["method"]](tensors, **extra)
         self.x, self.y = np.load(spec["x"], mmap_mode="r"), np.load(spec["y"])
         self.loaded = None

@@ -61,7 +61,7 @@ class Loading(WithFakeRun):
     def test_parameters_of_a_model_name(self):
         for model, parameters in fake_run.SIZES.items():
             self.assertEqual(results.parameters_of(model), parameters)
-        self.assertIsNone(results.parameters_of("lenet5"))
+        self.assertIsNone(results.parameters_of("some-network"))
 
 
 class Numbers(unittest.TestCase):
