@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
     const bool measure = !lists_only(argc, argv);
     bench::register_kernel_benchmarks(settings);
     bench::register_fisher_benchmarks(settings);
+    bench::register_preset_benchmarks(settings);
     bench::register_step_benchmarks(settings);
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -1,5 +1,6 @@
 #include "support/inputs.hpp"
 
+#include <array>
 #include <map>
 #include <memory>
 
@@ -25,6 +26,12 @@ const std::vector<Model>& class_models() {
   return all;
 }
 
+const std::vector<Model>& preset_models() {
+  static const std::vector<Model> all{
+      {"lenet5", "lenet5", 8192}, {"cnn-s", "cnn-s", 1024}, {"vgg11", "vgg11", 128}};
+  return all;
+}
+
 Model find_model(const std::string& name) {
   for (const Model& model : models())
     if (model.name == name) return model;
@@ -43,8 +50,8 @@ const Network& shared_network(const Model& model) {
 
 Dataset& shared_data(const Model& model, std::size_t samples) {
   const Architecture& architecture = shared_network(model).architecture();
-  static std::map<std::pair<std::size_t, std::size_t>, std::unique_ptr<Dataset>> datasets;
-  std::unique_ptr<Dataset>& data = datasets[{architecture.outputs(), samples}];
+  static std::map<std::array<std::size_t, 3>, std::unique_ptr<Dataset>> datasets;
+  std::unique_ptr<Dataset>& data = datasets[{architecture.inputs(), architecture.outputs(), samples}];
   if (!data) {
     const auto source = open_dataset("synthetic:" + std::to_string(samples), std::nullopt,
                                      {architecture.inputs(), architecture.outputs()});

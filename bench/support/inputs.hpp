@@ -22,6 +22,9 @@ const std::vector<Model>& models();
 /// mlp-784-256-256-C for C = 2, 10, 100, 1000.
 const std::vector<Model>& class_models();
 
+/// Convolutional networks and others known by name.
+const std::vector<Model>& preset_models();
+
 Model find_model(const std::string& name);
 
 /// Random weights (PyTorch's initialisation), kept for the whole run.

@@ -16,6 +16,7 @@ struct Settings {
 
 void register_kernel_benchmarks(const Settings& settings);
 void register_fisher_benchmarks(const Settings& settings);
+void register_preset_benchmarks(const Settings& settings);
 void register_step_benchmarks(const Settings& settings);
 
 }  // namespace fisherdiag::bench

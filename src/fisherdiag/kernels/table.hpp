@@ -11,6 +11,8 @@
 #include "fisherdiag/kernels/outer.hpp"
 #include "fisherdiag/kernels/patches.hpp"
 #include "fisherdiag/kernels/penalty.hpp"
+#include "fisherdiag/kernels/pieces.hpp"
+#include "fisherdiag/kernels/pool.hpp"
 #include "fisherdiag/kernels/probe.hpp"
 #include "fisherdiag/kernels/skip.hpp"
 #include "fisherdiag/kernels/softmax.hpp"
@@ -40,6 +42,10 @@ struct KernelTable {
   OuterSkip* outer_skip;
   GatherPatches* gather_patches;
   ScatterPatches* scatter_patches;
+  PadGrid* pad_grid;
+  GatherPieces* gather_pieces;
+  MaxPool* max_pool;
+  MaxPoolBackward* max_pool_backward;
   Activate* activate;
   ActivateBackward* activate_backward;
   ScaleColumns* scale_columns;

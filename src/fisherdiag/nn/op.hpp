@@ -44,6 +44,9 @@ class OpScratch {
 
   /// Everything handed out so far may be handed out again.
   void reset() { used_ = 0; }
+  /// What was handed out after mark() may be handed out again.
+  std::size_t mark() const { return used_; }
+  void rewind(std::size_t mark) { used_ = mark; }
   /// A matrix with room for a register tile of rows past its end. Contents do not matter.
   kernels::Strips strips(std::size_t rows, std::size_t cols);
 

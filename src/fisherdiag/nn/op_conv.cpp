@@ -5,10 +5,12 @@
 // input. Within this file columns of patches are ordered taps first, so that channels stay together.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/nn/ops.hpp"
+#include "fisherdiag/nn/padded_patches.hpp"
 #include "fisherdiag/nn/position_table.hpp"
 #include "fisherdiag/nn/strip_buffer.hpp"
 
@@ -60,6 +62,8 @@ class ConvOp final : public Op {
       gathered_.emplace_back(columns(), wide_, kernels.lanes);
       scattered_.emplace_back(wide_, columns(), kernels.lanes);
     }
+    if (is_padded(kernels.lanes))
+      padded_.emplace(s_.window, s_.wide.grid, s_.narrow, s_.groups, kernels.lanes);
     bias_ = AlignedBuffer<float>((output_.features / s_.groups + kernels.lanes) * s_.groups + kernels.lanes);
   }
 
@@ -93,8 +97,13 @@ class ConvOp final : public Op {
     const std::size_t product = OpScratch::floats(rows, columns(), lanes) +
                                 OpScratch::floats(rows, wide_, lanes) +
                                 ops::product_floats(std::max(columns(), wide_), lanes);
-    return std::max(product, OpScratch::floats(chain, kStripsAtOnce * lanes, lanes) +
-                                 OpScratch::floats(chain, wide_, lanes));
+    const std::size_t accumulation =
+        OpScratch::floats(chain, kStripsAtOnce * lanes, lanes) + OpScratch::floats(chain, wide_, lanes);
+    if (!is_padded(lanes)) return std::max(product, accumulation);
+    const auto grid = [&](std::size_t samples) {
+      return PaddedPatches::floats(s_.window, s_.narrow, samples, lanes);
+    };
+    return std::max(product + grid(samples_at_once()), accumulation + grid(accumulate_samples()));
   }
 
   void forward(const OpForward& f) const override {
@@ -149,6 +158,10 @@ class ConvOp final : public Op {
   std::size_t piece_rows() const {
     return std::clamp(kPatchFloats / columns() / kLeastRows * kLeastRows, kLeastRows, kMostRows);
   }
+  /// Channels that do not fill vectors: patches are put together from a padded copy of the input.
+  bool is_padded(std::size_t lanes) const { return narrow_ % lanes != 0; }
+  /// Samples whose padded copies are made at a time.
+  std::size_t samples_at_once() const { return std::max<std::size_t>(piece_rows() / s_.wide.positions(), 1); }
   kernels::PatchTable patches(std::size_t group) const {
     return {rows_.data(), taps_, s_.wide.positions(), s_.narrow.positions(), group * narrow_, narrow_};
   }
@@ -173,15 +186,49 @@ class ConvOp final : public Op {
   /// wide = [wide +] patches(narrow) W^T + bias.
   void gather_product(const kernels::ConstStrips& narrow, const kernels::Strips& wide, bool add,
                       const float* bias, OpScratch& scratch) const {
-    const std::size_t lanes = kernels().lanes, step = piece_rows();
-    const bool direct = !add && (s_.groups == 1 || wide_ % lanes == 0);
-    if (!direct && !add) ops::clear(wide, lanes);
+    const std::size_t positions = s_.wide.positions(), samples = wide.rows / positions;
+    const std::size_t step = padded_ ? samples_at_once() : samples;
+    if (!is_direct(add) && !add) ops::clear(wide, kernels().lanes);
+    for (std::size_t first = 0; first < samples; first += step) {
+      const std::size_t count = std::min(step, samples - first);
+      scratch.reset();
+      const Source source = source_of(narrow, first, count, scratch);
+      gather_product(source, ops::rows_of(wide, first * positions, count * positions, kernels().lanes), add,
+                     bias, scratch);
+    }
+  }
+
+  /// The side that patches are taken from, and its padded copy if it needs one.
+  struct Source {
+    kernels::ConstStrips narrow;
+    const float* grid;
+  };
+  Source source_of(const kernels::ConstStrips& narrow, std::size_t first, std::size_t count,
+                   OpScratch& scratch) const {
+    const std::size_t positions = s_.narrow.positions();
+    const kernels::ConstStrips own =
+        ops::rows_of(narrow, first * positions, count * positions, kernels().lanes);
+    return {own, padded_ ? padded_->pad(kernels(), own, scratch) : nullptr};
+  }
+  void gather(const Source& source, std::size_t group, std::size_t row, std::size_t strip,
+              const kernels::Strips& seen) const {
+    if (source.grid) return kernels().gather_pieces(padded_->group(group), source.grid, row, strip, seen);
+    kernels().gather_patches(patches(group), source.narrow, row, strip * kernels().lanes, seen);
+  }
+  /// The product's result needs no further step.
+  bool is_direct(bool add) const { return !add && (s_.groups == 1 || wide_ % kernels().lanes == 0); }
+
+  /// The same for a few samples, piece by piece.
+  void gather_product(const Source& source, const kernels::Strips& wide, bool add, const float* bias,
+                      OpScratch& scratch) const {
+    const std::size_t lanes = kernels().lanes, step = piece_rows(), mark = scratch.mark();
+    const bool direct = is_direct(add);
     for (std::size_t row = 0; row < wide.rows; row += step) {
       const std::size_t count = std::min(step, wide.rows - row);
       for (std::size_t g = 0; g < s_.groups; ++g) {
-        scratch.reset();
+        scratch.rewind(mark);
         const kernels::Strips seen = scratch.strips(count, columns());
-        kernels().gather_patches(patches(g), narrow, row, 0, seen);
+        gather(source, g, row, 0, seen);
         const kernels::Strips to =
             direct ? ops::columns_of(ops::rows_of(wide, row, count, lanes), g * wide_ / lanes, wide_)
                    : scratch.strips(count, wide_);
@@ -217,17 +264,23 @@ class ConvOp final : public Op {
   template <class F>
   void for_patches(const OpAccumulate& a, std::span<const kernels::ConstStrips> deltas, const F& f) const {
     const std::size_t lanes = kernels().lanes, rows = a.samples * s_.wide.positions();
+    a.scratch->reset();
+    Source source;
+    if (!s_.transposed) source = source_of(a.input, 0, a.samples, *a.scratch);
+    const std::size_t mark = a.scratch->mark();
     for (std::size_t g = 0; g < s_.groups; ++g)
       for (std::size_t strip = a.strip_begin; strip < a.strip_end; strip += kStripsAtOnce) {
         const std::size_t end = std::min(strip + kStripsAtOnce, a.strip_end);
         for (const kernels::ConstStrips& delta : deltas) {
           // What does not depend on the seed is laid out once.
           const bool first = &delta == deltas.data();
-          a.scratch->reset();
+          a.scratch->rewind(mark);
           const kernels::Strips right =
               a.scratch->strips(rows, std::min(end * lanes, columns()) - strip * lanes);
-          if (first || s_.transposed)
-            kernels().gather_patches(patches(g), s_.transposed ? delta : a.input, 0, strip * lanes, right);
+          if (s_.transposed)
+            gather({delta, nullptr}, g, 0, strip, right);
+          else if (first)
+            gather(source, g, 0, strip, right);
           f({group_rows(s_.transposed ? a.input : delta, g, 0, rows, *a.scratch), right, g, strip});
         }
       }
@@ -236,6 +289,7 @@ class ConvOp final : public Op {
   ConvShape s_;
   std::size_t taps_ = 0, wide_ = 0, narrow_ = 0;  // channels of one group
   std::vector<std::int32_t> rows_, same_;
+  std::optional<PaddedPatches> padded_;
   std::vector<StripBuffer> gathered_, scattered_;  // per group: [columns, wide] and [wide, columns]
   AlignedBuffer<float> bias_;
 };

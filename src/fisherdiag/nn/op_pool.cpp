@@ -10,15 +10,24 @@ namespace {
 
 /// The positions each output position sees; those outside the grid are left out.
 struct Windows {
-  std::vector<std::size_t> begin;      // [places + 1], into positions
-  std::vector<std::size_t> positions;  // of the input
-  std::vector<float> share;            // [places]: of the mean
+  std::vector<std::int32_t> begin;      // [places + 1], into positions
+  std::vector<std::int32_t> positions;  // of the input
+  std::vector<float> share;             // [places]: of the mean
+
+  /// Each of `count` positions is in exactly one window.
+  bool partition(std::size_t count) const {
+    std::vector<std::int32_t> sorted = positions;
+    std::ranges::sort(sorted);
+    return sorted.size() == count && std::ranges::adjacent_find(sorted) == sorted.end();
+  }
 };
 
 class PoolOp : public Op {
  public:
   PoolOp(const ValueShape& input, std::vector<std::size_t> places, Windows windows)
-      : windows_(std::move(windows)), input_positions_(input.positions()) {
+      : windows_(std::move(windows)),
+        input_positions_(input.positions()),
+        is_partition_(windows_.partition(input_positions_)) {
     output_ = input;
     output_.grid = std::move(places);
   }
@@ -36,53 +45,25 @@ class PoolOp : public Op {
 
   Windows windows_;
   std::size_t input_positions_;
+  bool is_partition_;
 };
 
 class MaxPoolOp final : public PoolOp {
  public:
   using PoolOp::PoolOp;
 
-  void forward(const OpForward& f) const override {
-    const std::size_t lanes = kernels().lanes;
-    for_each(f.samples, [&](std::size_t strip, std::size_t base, std::size_t to, std::size_t t) {
-      const float* in = f.inputs[0].data + strip * f.inputs[0].stride;
-      float* out = f.output.data + strip * f.output.stride + to;
-      for (std::size_t j = windows_.begin[t]; j < windows_.begin[t + 1]; ++j) {
-        const float* from = in + (base + windows_.positions[j]) * lanes;
-        const bool first = j == windows_.begin[t];
-        for (std::size_t i = 0; i < lanes; ++i) {
-          // A value that is no number is the largest, so that it is not lost on the way to the check.
-          out[i] = first || from[i] > out[i] || from[i] != from[i] ? from[i] : out[i];
-        }
-      }
-    });
-  }
-
-  /// The first of equals is the largest.
+  void forward(const OpForward& f) const override { kernels().max_pool(table(), f.inputs[0], f.output); }
   void backward(const OpBackward& b) const override {
-    const kernels::Strips& below = b.below[0];
-    if (!below.data) return;
-    const std::size_t lanes = kernels().lanes;
-    if (!b.add[0]) ops::clear(below, lanes);
-    for_each(b.samples, [&](std::size_t strip, std::size_t base, std::size_t at, std::size_t t) {
-      const float* in = b.inputs[0].data + strip * b.inputs[0].stride;
-      const float* out = b.output.data + strip * b.output.stride + at;
-      float* to = below.data + strip * below.stride;
-      float left[kMostLanes];
-      std::copy_n(b.delta.data + strip * b.delta.stride + at, lanes, left);
-      for (std::size_t j = windows_.begin[t]; j < windows_.begin[t + 1]; ++j) {
-        const std::size_t row = (base + windows_.positions[j]) * lanes;
-        for (std::size_t i = 0; i < lanes; ++i) {
-          const bool largest = in[row + i] == out[i];
-          to[row + i] += largest ? left[i] : 0.f;
-          left[i] = largest ? 0.f : left[i];
-        }
-      }
-    });
+    if (!b.below[0].data) return;
+    const bool write = !b.add[0] && is_partition_;
+    if (!b.add[0] && !write) ops::clear(b.below[0], kernels().lanes);
+    kernels().max_pool_backward({table(), b.inputs[0], b.output, b.delta, b.below[0], write});
   }
 
  private:
-  static constexpr std::size_t kMostLanes = 16;
+  kernels::PoolWindows table() const {
+    return {windows_.begin.data(), windows_.positions.data(), output_.positions(), input_positions_};
+  }
 };
 
 class MeanPoolOp final : public PoolOp {
@@ -95,8 +76,9 @@ class MeanPoolOp final : public PoolOp {
       const float* in = f.inputs[0].data + strip * f.inputs[0].stride;
       float* out = f.output.data + strip * f.output.stride + to;
       std::fill_n(out, lanes, 0.f);
-      for (std::size_t j = windows_.begin[t]; j < windows_.begin[t + 1]; ++j)
-        for (std::size_t i = 0; i < lanes; ++i) out[i] += in[(base + windows_.positions[j]) * lanes + i];
+      for (std::int32_t j = windows_.begin[t]; j < windows_.begin[t + 1]; ++j)
+        for (std::size_t i = 0; i < lanes; ++i)
+          out[i] += in[(base + static_cast<std::size_t>(windows_.positions[j])) * lanes + i];
       for (std::size_t i = 0; i < lanes; ++i) out[i] *= windows_.share[t];
     });
   }
@@ -109,9 +91,10 @@ class MeanPoolOp final : public PoolOp {
     for_each(b.samples, [&](std::size_t strip, std::size_t base, std::size_t at, std::size_t t) {
       const float* delta = b.delta.data + strip * b.delta.stride + at;
       float* to = below.data + strip * below.stride;
-      for (std::size_t j = windows_.begin[t]; j < windows_.begin[t + 1]; ++j)
+      for (std::int32_t j = windows_.begin[t]; j < windows_.begin[t + 1]; ++j)
         for (std::size_t i = 0; i < lanes; ++i)
-          to[(base + windows_.positions[j]) * lanes + i] += windows_.share[t] * delta[i];
+          to[(base + static_cast<std::size_t>(windows_.positions[j])) * lanes + i] +=
+              windows_.share[t] * delta[i];
     });
   }
 };
@@ -151,10 +134,10 @@ Windows windows_of(const Window& w, const std::vector<std::size_t>& places,
   for (std::size_t t = 0; t < count; ++t) {
     for (std::size_t tap = 0; tap < w.taps(); ++tap)
       if (const std::int32_t row = rows[tap * count + t]; row != kernels::kNoRow)
-        windows.positions.push_back(static_cast<std::size_t>(row));
+        windows.positions.push_back(row);
     const std::size_t inside = windows.positions.size() - windows.begin.back();
     windows.share.push_back(1 / static_cast<float>(counts_padding ? w.taps() : inside));
-    windows.begin.push_back(windows.positions.size());
+    windows.begin.push_back(static_cast<std::int32_t>(windows.positions.size()));
   }
   return windows;
 }
@@ -169,9 +152,9 @@ Windows adaptive_windows(const std::vector<std::size_t>& grid, const std::vector
     for (std::size_t px = 0; px < columns; ++px) {
       for (std::size_t y = py * height / rows; y < ((py + 1) * height + rows - 1) / rows; ++y)
         for (std::size_t x = px * width / columns; x < ((px + 1) * width + columns - 1) / columns; ++x)
-          windows.positions.push_back(y * width + x);
+          windows.positions.push_back(static_cast<std::int32_t>(y * width + x));
       windows.share.push_back(1 / static_cast<float>(windows.positions.size() - windows.begin.back()));
-      windows.begin.push_back(windows.positions.size());
+      windows.begin.push_back(static_cast<std::int32_t>(windows.positions.size()));
     }
   return windows;
 }

@@ -17,6 +17,10 @@ AddOuterSkip add_outer_skip;
 OuterSkip outer_skip;
 GatherPatches gather_patches;
 ScatterPatches scatter_patches;
+PadGrid pad_grid;
+GatherPieces gather_pieces;
+MaxPool max_pool;
+MaxPoolBackward max_pool_backward;
 Activate activate;
 ActivateBackward activate_backward;
 ScaleColumns scale_columns;
@@ -47,9 +51,10 @@ const KernelTable& table() {
         false,
 #endif
         to_strips, transpose_to_strips, from_strips, gemm, squared_outer, add_outer, gram_squared, outer,
-        gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, gather_patches, scatter_patches, activate,
-        activate_backward, scale_columns, column_sums, softmax_rows, penalty_value, penalty_gradient,
-        penalty_value_gradient, sgd_step, adam_step, multiply_add_probe, triad_probe
+        gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, gather_patches, scatter_patches, pad_grid,
+        gather_pieces, max_pool, max_pool_backward, activate, activate_backward, scale_columns, column_sums,
+        softmax_rows, penalty_value, penalty_gradient, penalty_value_gradient, sgd_step, adam_step,
+        multiply_add_probe, triad_probe
   };
   return kTable;
 }
