@@ -155,6 +155,10 @@ benchmark_passes() {
     esac
     measure_benchmarks "bench-fisher-$model" "^fisher/mlp-$model/$variants(/|\$)"
   done
+  say "benchmarking Fisher passes of networks whose weights are used at many positions"
+  variants="((empirical|exact)/threads:$all|(empirical|exact|mc|sketch|materialized)/threads:1)"
+  [ "$mode" = full ] && variants="[a-z]+/threads:[0-9]+"
+  measure_benchmarks bench-presets "^fisher/(lenet5|cnn-s|resnet18-reduced|transformer-tiny)/$variants(/|\$)"
   say "benchmarking exact against the number of classes"
   measure_benchmarks bench-classes "^fisher/mlp-784-256-256-(2|100|1000)/(empirical|exact)/threads:1(/|\$)"
 }

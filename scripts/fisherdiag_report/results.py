@@ -20,6 +20,12 @@ ISAS = ("baseline", "avx2", "avx512")
 PRESETS = {"lenet5": 61_706, "cnn-s": 620_362, "resnet18-reduced": 1_094_770, "vgg11": 9_225_610}
 
 
+def preset_models(results):
+    """Presets measured, smallest first."""
+    measured = {series.segments[1] for series in results.family("fisher")}
+    return sorted(measured & PRESETS.keys(), key=PRESETS.get)
+
+
 def parameters_of(model):
     """Parameters of 'mlp-784-256-10' or of a preset; None for another kind of name."""
     if model in PRESETS:

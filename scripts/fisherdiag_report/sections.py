@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from . import plots_cost, plots_examples, plots_machine, plots_values, text
-from .results import BASELINES, ESTIMATORS, ISAS, parameters_of
+from . import plots_cost, plots_examples, plots_machine, plots_presets, plots_values, text
+from .results import BASELINES, ESTIMATORS, ISAS, parameters_of, preset_models
 
 
 @dataclass
@@ -106,6 +106,26 @@ def cost(results):
         "highest of the repetitions around their median. Peak memory is that of a whole <code>fisherdiag compute</code> "
         "process, program and libraries included; it does not grow with the number of samples.")
     return section.finished("no fisher/… benchmark")
+
+
+def presets(results):
+    section = Section("presets", "Weights used at many positions")
+    section.add_figure("presets", plots_presets.passes(results), "Samples per second and share of peak for each estimator "
+                       "and preset")
+    rows = []
+    for model in preset_models(results):
+        for variant in ESTIMATORS + BASELINES:
+            for threads in results.thread_counts():
+                if results.fisher(model, variant, threads):
+                    row = _pass_row(results, model, variant, threads)
+                    rows.append(row[:2] + [str(threads)] + row[2:])
+    section.add_table(["network", "estimator", "threads", "samples/s", "± spread", "GFLOP/s", "% of peak"], rows, labels=2)
+    section.paragraphs.append(
+        "A convolution uses each weight at every position, so a sample's gradient must be summed over positions before "
+        "it is squared: the square no longer factorises, and the accumulation costs as much as a training step's weight "
+        "gradient. <code>exact</code> does that once for each class but one; <code>sketch</code> and <code>mc</code> "
+        "once for each draw. Operations are the needed ones, as above.")
+    return section.finished("no fisher/… benchmark of a preset")
 
 
 def _rate(series):
@@ -326,5 +346,5 @@ def commands(results):
 
 
 def all_sections(results):
-    return [build(results) for build in (machine, cost, true_or_empirical, sampling, penalty, scaling, isa_levels,
+    return [build(results) for build in (machine, cost, presets, true_or_empirical, sampling, penalty, scaling, isa_levels,
                                          roofline, worked_examples, commands)]

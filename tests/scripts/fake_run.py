@@ -52,6 +52,9 @@ def benchmarks():
     for classes in (2, 100, 1000):
         for variant, cost in (("empirical", 1.0), ("exact", 1 + 0.06 * (classes - 2))):
             fishers += fisher(f"mlp-784-256-256-{classes}", 267000 + 257 * classes, variant, 1, cost)
+    for preset, parameters in (("lenet5", 61706), ("cnn-s", 620362)):
+        for variant, cost in (("empirical", 1.0), ("exact", 6.0)):
+            fishers += fisher(preset, parameters, variant, 1, cost)
     for isa, speed in {**ISA_SPEED, "avx512": 1.0}.items():
         for kernel, flops, intensity in (("gemm", 9e10, 30), ("squared_outer", 1e11, 60), ("softmax", 6e9, 1.2)):
             for shape in ("64x256x256", "512x784x256"):

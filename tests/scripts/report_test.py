@@ -102,6 +102,13 @@ class Content(WithFakeRun):
         self.assertEqual(list(table["sketch"]), [1, 2, 4, 8, 16, 32, 64])
         self.assertEqual(sorted(error for _, error in table["mc"][4]), sorted([0.15, 0.135, 0.1725]))
 
+    def test_presets_stand_in_a_section_of_their_own(self):
+        section = sections.presets(self.measured)
+        self.assertEqual([row[:3] for row in section.tables[0].rows],
+                         [["lenet5", "empirical", "1"], ["lenet5", "exact", "1"], ["cnn-s", "empirical", "1"],
+                          ["cnn-s", "exact", "1"]])
+        self.assertEqual([key for key, _, _ in section.figures], ["presets"])
+
     def test_headlines_quote_the_numbers(self):
         page = "\n".join(findings.headlines(self.measured))
         for quoted in ("12.0×", "1.6×</b> at 10", "Spearman correlation of <b>0.970</b>", "1.90×", "about 25 draws",
@@ -192,14 +199,14 @@ class Page(WithFakeRun):
         out = self.folder / "report"
         self.assertEqual(self.report(self.run_folder, out).returncode, 0)
         names = sorted(path.name for path in out.iterdir())
-        figures = {"passes", "exact_cost", "values", "error_time", "penalty", "scaling", "isa", "roofline", "hotdog",
-                   "paths"}
+        figures = {"passes", "presets", "exact_cost", "values", "error_time", "penalty", "scaling", "isa", "roofline",
+                   "hotdog", "paths"}
         self.assertEqual(names, sorted({"index.html", "summary.md", "results.json"} | {f + ".png" for f in figures}))
         page = (out / "index.html").read_text()
         self.assertEqual(re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', page), [])
         self.assertEqual(page.count("data:image/png;base64,"), len(figures))
         self.assertIn("Example &lt;CPU&gt; 3000", page)
-        order = [page.index(f'id="{key}"') for key in ("machine", "cost", "values", "sampling", "penalty", "scaling",
+        order = [page.index(f'id="{key}"') for key in ("machine", "cost", "presets", "values", "sampling", "penalty", "presets", "scaling",
                                                        "isa", "roofline", "examples", "commands")]
         self.assertEqual(order, sorted(order))
         self.assertIn("context", json.loads((out / "results.json").read_text()))
