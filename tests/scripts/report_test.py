@@ -206,7 +206,7 @@ class Page(WithFakeRun):
         self.assertEqual(re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', page), [])
         self.assertEqual(page.count("data:image/png;base64,"), len(figures))
         self.assertIn("Example &lt;CPU&gt; 3000", page)
-        order = [page.index(f'id="{key}"') for key in ("machine", "cost", "presets", "values", "sampling", "penalty", "presets", "scaling",
+        order = [page.index(f'id="{key}"') for key in ("machine", "cost", "presets", "values", "sampling", "penalty", "scaling",
                                                        "isa", "roofline", "examples", "commands")]
         self.assertEqual(order, sorted(order))
         self.assertIn("context", json.loads((out / "results.json").read_text()))
