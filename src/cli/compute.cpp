@@ -53,6 +53,7 @@ Json to_json(const ComputeOptions& options, const FisherDiagonal& fisher, const 
   json["sha256"] = fisher.sha256();
   json["trace"] = fisher.trace();
   json["likelihood"] = likelihood_name(metadata.likelihood);
+  if (metadata.positions > 1) json["likelihood_unit"] = likelihood_unit_name(estimator.unit);
   json["normalization"] = normalization_name(metadata.normalization);
   json["draws"] = has_draws(estimator) ? Json(estimator.draws) : Json(nullptr);
   json["seed"] = estimator.seed;
@@ -69,10 +70,11 @@ std::string to_text(const ComputeOptions& options, const FisherDiagonal& fisher,
                     const FisherStatistics& statistics) {
   const FisherMetadata& metadata = fisher.metadata();
   const double samples = static_cast<double>(metadata.samples);
-  std::string text = std::string(estimator_name(metadata.estimator.kind)) + " Fisher diagonal, " +
-                     std::string(normalization_name(metadata.normalization)) + " over " +
-                     grouped(metadata.samples) + " samples of " + metadata.data + ", " +
-                     grouped(fisher.values().size()) + " parameters\n";
+  std::string text =
+      std::string(estimator_name(metadata.estimator.kind)) + " Fisher diagonal" +
+      (metadata.positions > 1 && metadata.estimator.unit == LikelihoodUnit::Token ? " of tokens, " : ", ") +
+      std::string(normalization_name(metadata.normalization)) + " over " + grouped(metadata.samples) +
+      " samples of " + metadata.data + ", " + grouped(fisher.values().size()) + " parameters\n";
   text += "trace    " + number(fisher.trace()) + sampling_text(fisher) + "\n";
   text += "time     " + duration(statistics.seconds) + " for the pass, " +
           duration(statistics.reading_seconds) + " reading\n";

@@ -62,6 +62,13 @@ CheckpointRequest checkpoint_request(const ComputeOptions& options) {
 void add_compute_options(CLI::App& verb, ComputeOptions& options) {
   add_model_options(verb, options.model);
   add_estimator_options(verb, options.estimator);
+  verb.add_option(
+          "--likelihood-unit", options.likelihood_unit,
+          "Where there is an output at each position of a sequence: sequence (the labels' "
+          "log-likelihoods are summed, one gradient for each sequence) or token (one for each position)")
+      ->check(one_of({"sequence", "token"}))
+      ->type_name("UNIT")
+      ->capture_default_str();
   verb.add_option("--normalize", options.normalization, "mean (divide by the number of samples) or sum")
       ->check(one_of({"mean", "sum"}))
       ->type_name("HOW")
@@ -114,6 +121,7 @@ void add_compute_options(CLI::App& verb, ComputeOptions& options) {
 FisherOptions fisher_options(const ComputeOptions& options) {
   FisherOptions result;
   result.estimator = options.estimator.parsed();
+  result.estimator.unit = *likelihood_unit_from_name(options.likelihood_unit);
   result.likelihood = options.model.parsed_likelihood();
   result.normalization = options.normalization == "sum" ? Normalization::Sum : Normalization::Mean;
   result.precision = options.precision == "bf16" ? Precision::Bf16 : Precision::Float32;

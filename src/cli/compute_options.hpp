@@ -17,6 +17,7 @@ struct ComputeOptions {
   ModelOptions model;
   EstimatorOptions estimator;
   std::string normalization = "mean";
+  std::string likelihood_unit = "sequence";
   std::string precision = "float32";
   std::string zeros = "skip";
   std::optional<std::size_t> max_samples;

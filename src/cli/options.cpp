@@ -152,7 +152,10 @@ std::unique_ptr<Dataset> open_data(const std::string& data, const std::optional<
   const bool named =
       data.starts_with("synthetic:") || data.starts_with("fashion-mnist:") || data.starts_with("mnist:");
   return as_usage(named, [&] {
-    return open_dataset(data, labels, {architecture.inputs(), architecture.outputs()});
+    const Graph* graph = architecture.graph();
+    return open_dataset(data, labels,
+                        {architecture.inputs(), architecture.outputs(), graph ? graph->tokens() : 0,
+                         architecture.positions()});
   });
 }
 

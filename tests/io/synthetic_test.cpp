@@ -111,4 +111,28 @@ TEST_CASE("synthetic: one class, one feature, and none", "[synthetic]") {
   require_error<DataError>("s", "no samples", [] { io::make_synthetic(0, {1, 1}, "s"); });
 }
 
+TEST_CASE("synthetic: tokens are followed by what the labels of next tokens say", "[synthetic]") {
+  constexpr SyntheticShape kTokens{.features = 12, .classes = 30, .tokens = 30, .positions = 12};
+  const auto data = io::make_synthetic(40, kTokens, "synthetic:40");
+  REQUIRE(data->target_kind() == TargetKind::Values);
+  REQUIRE(data->target_width() == 12);
+  const std::vector<float> inputs = inputs_of(*data, 0, 40);
+  std::vector<float> labels(40 * 12);
+  data->read_targets(0, MatrixView<float>(labels.data(), 40, 12));
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    REQUIRE(inputs[i] >= 0);
+    REQUIRE(inputs[i] < 30);
+    REQUIRE(inputs[i] == std::floor(inputs[i]));
+    if (i % 12 != 11) REQUIRE(labels[i] == inputs[i + 1]);
+  }
+  CHECK(inputs_of(*data, 17, 1) == std::vector<float>(inputs.begin() + 17 * 12, inputs.begin() + 18 * 12));
+}
+
+TEST_CASE("synthetic: sequences of tokens have one class where one label is asked for", "[synthetic]") {
+  const auto data = io::make_synthetic(200, {.features = 8, .classes = 3, .tokens = 50}, "synthetic:200");
+  REQUIRE(data->target_kind() == TargetKind::Labels);
+  const std::vector<float> labels = labels_of(*data, 0, 200);
+  for (const float c : {0.0f, 1.0f, 2.0f}) CHECK(std::count(labels.begin(), labels.end(), c) > 30);
+}
+
 }  // namespace fisherdiag::test

@@ -20,6 +20,7 @@ _fisherdiag_values() {
   case "$1" in
     --estimator) echo empirical exact mc sketch predicted batched ;;
     --likelihood) echo categorical gaussian bernoulli poisson ;;
+    --likelihood-unit) echo sequence token ;;
     --normalize) echo mean sum ;;
     --precision) echo float32 bf16 ;;
     --zeros) echo skip multiply ;;

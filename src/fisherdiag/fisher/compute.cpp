@@ -70,6 +70,7 @@ FisherMetadata describe(const Network& network, const Dataset& data, const Fishe
   FisherMetadata metadata;
   metadata.estimator = options.estimator;
   metadata.likelihood = options.likelihood;
+  metadata.positions = network.architecture().positions();
   metadata.normalization = options.normalization;
   {
     const PassTimer timer(options.profile ? &options.profile->main_track() : nullptr, PassPhase::Digest);

@@ -81,6 +81,10 @@ Strings FisherMetadata::to_strings() const {
                   {"version", version}};
   if (estimator.kind == EstimatorKind::MonteCarlo || estimator.kind == EstimatorKind::Sketch)
     strings["draws"] = std::to_string(estimator.draws);
+  if (positions > 1) {
+    strings["positions"] = std::to_string(positions);
+    strings["likelihood_unit"] = std::string(likelihood_unit_name(estimator.unit));
+  }
   if (!precision_unit.empty()) strings["precision_unit"] = precision_unit;
   if (estimator.kind == EstimatorKind::Batched) strings["batch_size"] = std::to_string(estimator.batch_size);
   sampling.add_to(strings);
@@ -97,6 +101,8 @@ FisherMetadata FisherMetadata::from_strings(const Strings& strings) {
   read_integer(strings, "seed", metadata.estimator.seed);
   read_integer(strings, "draws", metadata.estimator.draws);
   read_integer(strings, "batch_size", metadata.estimator.batch_size);
+  read_integer(strings, "positions", metadata.positions);
+  read_name(strings, "likelihood_unit", &likelihood_unit_from_name, metadata.estimator.unit);
   read_text(strings, "weights_sha256", metadata.weights_sha256);
   read_text(strings, "data", metadata.data);
   read_text(strings, "isa", metadata.isa);

@@ -30,6 +30,7 @@ struct FisherMetadata {
   Likelihood likelihood = Likelihood::Categorical;
   Normalization normalization = Normalization::Mean;
   std::uint64_t samples = 0;   ///< samples that entered the sum
+  std::size_t positions = 1;   ///< outputs of a sample; written with estimator.unit if there are several
   SamplingRecord sampling;     ///< how they were chosen, and the error that makes
   std::string weights_sha256;  ///< of the parameters it was computed at
   std::string data;            ///< how the data was named

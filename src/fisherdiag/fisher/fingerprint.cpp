@@ -76,6 +76,8 @@ std::map<std::string, std::string> computation_identity(const Network& network, 
       options.max_samples ? Subset{SubsetKind::Uniform, options.max_samples} : options.subset;
   identity["subset"] = std::string(subset_name(subset.kind)) + (subset.size ? ":" : "") +
                        (subset.size ? std::to_string(*subset.size) : "");
+  if (network.architecture().positions() > 1)
+    identity["likelihood unit"] = std::string(likelihood_unit_name(estimator.unit));
   if (options.until) identity["error to reach"] = std::to_string(*options.until);
   const auto poll = [&] {
     if (options.stop && options.stop()) throw InterruptedError("interrupted");

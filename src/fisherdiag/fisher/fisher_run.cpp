@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "fisherdiag/base/error.hpp"
+#include "fisherdiag/fisher/request.hpp"
 #include "fisherdiag/fisher/sample_scores.hpp"
-#include "fisherdiag/likelihood/seeds.hpp"
 
 namespace fisherdiag {
 
@@ -61,9 +61,9 @@ SampleScores FisherRun::score() {
 
 AlignedBuffer<double> FisherRun::sum(Sampling& sampling) {
   if (sampling.needs_scores()) sampling.use_scores(score());
-  reader_ = std::make_unique<BlockReader>(data_, std::vector<std::uint64_t>(),
-                                          std::min(block_rows_, sampling.bound()),
-                                          needs_targets(options_.estimator.kind));
+  reader_ = std::make_unique<BlockReader>(
+      data_, std::vector<std::uint64_t>(), std::min(block_rows_, sampling.bound()),
+      reads_targets(network_.architecture(), data_, options_.estimator, options_.likelihood));
   const std::size_t section_rows =
       shard_section_rows_ ? 0 : pass_section_rows(network_.architecture(), options_, data_.size(), context_);
   pass_ = make_pass(network_, options_, block_rows_, section_rows, context_);

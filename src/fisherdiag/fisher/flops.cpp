@@ -34,7 +34,8 @@ std::size_t seeds_per_sample(const Estimator& estimator, Likelihood likelihood, 
 double fisher_flops_per_sample(const Architecture& architecture, const Estimator& estimator,
                                Likelihood likelihood) {
   if (architecture.graph())
-    return graph_flops(*architecture.graph(), seed_columns(estimator, likelihood, architecture.outputs()));
+    return graph_flops(*architecture.graph(),
+                       seed_columns(estimator, likelihood, architecture.outputs(), architecture.positions()));
   double weights = 0, weights_above_first = 0;
   for (const LinearLayer& layer : architecture.layers()) {
     const double size = static_cast<double>(layer.inputs) * static_cast<double>(layer.outputs);

@@ -16,6 +16,8 @@ constexpr std::size_t kChainBytes = std::size_t{32} << 20;
 /// Sensitivities kept of the smallest chain.
 constexpr std::size_t kDeltaBytes = std::size_t{64} << 20;
 constexpr std::size_t kLeastChain = 8, kMostChain = 512;
+/// Values, sensitivities and seeds of the samples that one thread holds.
+constexpr std::size_t kChunkBytes = std::size_t{64} << 20;
 
 std::size_t strip_bytes(const ValueShape& shape, std::size_t lanes) {
   return shape.positions() * ((shape.features + lanes - 1) / lanes * lanes) * sizeof(float);
@@ -27,7 +29,7 @@ GraphLayout::GraphLayout(const Architecture& architecture, const Estimator& esti
                          std::size_t lanes)
     : vector_offset(architecture.parameters().size()),
       is_matrix(architecture.parameters().size()),
-      seeds(seed_columns(estimator, likelihood, architecture.outputs())) {
+      seeds(seed_columns(estimator, likelihood, architecture.outputs(), architecture.positions())) {
   const Graph& graph = *architecture.graph();
   const std::size_t values = graph.nodes().size() + 1;
   keeps_activation.resize(values);
@@ -53,6 +55,9 @@ GraphLayout::GraphLayout(const Architecture& architecture, const Estimator& esti
     if (keeps_activation[v]) activations += strip_bytes(graph.value(v), lanes);
     if (keeps_delta[v]) deltas += strip_bytes(graph.value(v), lanes);
   }
+  std::size_t held = 6 * graph.output().size() * sizeof(float);  // logits, seeds and what makes them
+  for (std::size_t v = 0; v < values; ++v) held += 2 * strip_bytes(graph.value(v), lanes);
+  chunk = std::clamp<std::size_t>(kChunkBytes / held, 1, chunk);
   if (estimator.kind == EstimatorKind::Batched) {
     chain = estimator.batch_size;
     return;

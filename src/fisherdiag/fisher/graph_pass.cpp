@@ -4,7 +4,7 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/float_mode.hpp"
-#include "fisherdiag/likelihood/seeds.hpp"
+#include "fisherdiag/likelihood/sequence_seeds.hpp"
 
 namespace fisherdiag {
 
@@ -59,7 +59,8 @@ std::size_t summed_floats(const GraphNetwork& network, bool batched) {
 struct GraphPass::Worker {
   Worker(const GraphNetwork& network, const GraphLayout& layout, const Estimator& estimator,
          Likelihood likelihood)
-      : seeds(estimator, likelihood, network.graph().output().features, network.kernels()) {
+      : seeds(estimator, likelihood, network.graph().output().features, network.graph().output().positions(),
+              network.kernels()) {
     const Graph& graph = network.graph();
     const std::size_t lanes = network.kernels().lanes;
     activations.resize(graph.nodes().size() + 1);
@@ -92,10 +93,11 @@ struct GraphPass::Worker {
                                layout.chunk * graph.output().size() +
                                summed_floats(network, estimator.kind == EstimatorKind::Batched);
     return total + floats * sizeof(float) +
-           SeedBlock::bytes(estimator, likelihood, graph.output().features, layout.chunk);
+           SequenceSeeds::bytes(estimator, likelihood, graph.output().features, graph.output().positions(),
+                                layout.chunk);
   }
 
-  SeedBlock seeds;
+  SequenceSeeds seeds;
   std::vector<StripBuffer> activations, deltas;  // of a chunk; empty: kept for the block, or not needed
   OpScratch scratch;
   AlignedBuffer<float> gradients;  // [chunk, vector elements]
@@ -216,7 +218,7 @@ void GraphPass::rows_phase(const Block& block, std::size_t first, std::size_t co
   forward(block, first, count, worker);
   const Graph& graph = network_.graph();
   const std::size_t top = graph.nodes().size(), outputs = graph.output().features;
-  const MatrixView<float> rows{worker.logits.data(), count, outputs};
+  const MatrixView<float> rows{worker.logits.data(), count * graph.output().positions(), outputs};
   network_.kernels().from_strips(activation(top, first, count, worker), rows.data, outputs);
   const MatrixView<const float> targets =
       block.targets.rows

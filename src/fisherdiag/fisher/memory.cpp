@@ -5,7 +5,7 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/pass.hpp"
-#include "fisherdiag/likelihood/seeds.hpp"
+#include "fisherdiag/likelihood/sequence_seeds.hpp"
 
 namespace fisherdiag {
 
@@ -35,8 +35,10 @@ std::size_t left_over(std::size_t block_bytes) {
 std::size_t fisher_memory(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
                           std::size_t block_rows, const Context& context) {
   const std::size_t rows = std::min(block_rows, samples);
-  const std::size_t target_width = options.likelihood == Likelihood::Categorical ? 1 : architecture.outputs();
-  const std::size_t targets = needs_targets(options.estimator.kind) ? target_width : 0;
+  // Labels of sequences say which positions count, whatever the estimator.
+  const bool reads = needs_targets(options.estimator.kind) || architecture.positions() > 1;
+  const std::size_t targets =
+      reads ? target_width(options.likelihood, architecture.outputs(), architecture.positions()) : 0;
   const std::size_t inputs = aligned_bytes(rows * architecture.inputs() * sizeof(float));
   std::size_t total = inputs + aligned_bytes(rows * targets * sizeof(float)) + rows * sizeof(std::uint64_t);
   if (options.subset.kind == SubsetKind::Importance) total += left_over(inputs);

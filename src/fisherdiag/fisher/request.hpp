@@ -8,6 +8,11 @@
 
 namespace fisherdiag {
 
+/// True if a pass reads the data's targets: because the estimator needs them, or because they are labels of
+/// the positions of sequences, which say what positions to leave out.
+bool reads_targets(const Architecture& architecture, const Dataset& data, const Estimator& estimator,
+                   Likelihood likelihood);
+
 /// Throws DataError without samples; ArgumentError for another number of features than the network takes, an
 /// estimator the likelihood does not have, or targets that are not what the estimator needs.
 void require_fitting_data(const Network& network, const Dataset& data, const Estimator& estimator,

@@ -52,6 +52,8 @@ class Dataset {
 struct SyntheticShape {
   std::size_t features = 0;
   std::size_t classes = 0;
+  std::size_t tokens = 0;     ///< features are whole numbers below this; 0: numbers in [0, 1]
+  std::size_t positions = 1;  ///< above 1: a label for each, as for the next token of a sequence
 };
 
 /// Opens a dataset by the words of the command line.

@@ -11,6 +11,7 @@
 #include "fisherdiag/base/philox.hpp"
 #include "fisherdiag/io/checked.hpp"
 #include "fisherdiag/io/row_dataset.hpp"
+#include "fisherdiag/io/synthetic_tokens.hpp"
 
 namespace fisherdiag::io {
 
@@ -118,6 +119,7 @@ std::unique_ptr<Dataset> make_synthetic(std::size_t samples, const SyntheticShap
     throw ArgumentError(name +
                         ": synthetic data needs a model with at least one input feature and one class");
   if (samples == 0) throw DataError(name + ": holds no samples");
+  if (shape.tokens || shape.positions > 1) return make_synthetic_tokens(samples, shape, std::move(name));
   auto inputs = std::make_unique<SyntheticInputs>(samples, shape, name);
   auto labels = std::make_unique<SyntheticLabels>(samples, shape.classes, name);
   return std::make_unique<RowDataset>(std::move(name), std::move(inputs), std::move(labels),

@@ -27,4 +27,14 @@ std::optional<EstimatorKind> estimator_from_name(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view likelihood_unit_name(LikelihoodUnit unit) {
+  return unit == LikelihoodUnit::Token ? "token" : "sequence";
+}
+
+std::optional<LikelihoodUnit> likelihood_unit_from_name(std::string_view name) {
+  for (const LikelihoodUnit unit : {LikelihoodUnit::Sequence, LikelihoodUnit::Token})
+    if (name == likelihood_unit_name(unit)) return unit;
+  return std::nullopt;
+}
+
 }  // namespace fisherdiag

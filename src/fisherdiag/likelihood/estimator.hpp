@@ -21,11 +21,22 @@ enum class EstimatorKind {
 std::string_view estimator_name(EstimatorKind kind);
 std::optional<EstimatorKind> estimator_from_name(std::string_view name);
 
+/// What is a sample of the likelihood where a network gives an output at each position of a sequence.
+enum class LikelihoodUnit {
+  Sequence,  ///< the labels' log-likelihoods are summed over positions: one gradient for each sequence
+  Token,     ///< each position's own gradient is squared
+};
+
+/// "sequence" or "token".
+std::string_view likelihood_unit_name(LikelihoodUnit unit);
+std::optional<LikelihoodUnit> likelihood_unit_from_name(std::string_view name);
+
 struct Estimator {
   EstimatorKind kind = EstimatorKind::Empirical;
   std::size_t draws = 1;         ///< S of mc and sketch
   std::uint64_t seed = 1;        ///< key of every random draw
   std::size_t batch_size = 128;  ///< of batched
+  LikelihoodUnit unit = LikelihoodUnit::Sequence;
 };
 
 }  // namespace fisherdiag

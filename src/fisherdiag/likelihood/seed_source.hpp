@@ -25,6 +25,7 @@ class SeedSource {
   virtual bool is_exact() const { return false; }
 };
 
-std::unique_ptr<SeedSource> make_seed_source(const Estimator& estimator);
+/// `positions`: rows of one sample, which follow each other.
+std::unique_ptr<SeedSource> make_seed_source(const Estimator& estimator, std::size_t positions);
 
 }  // namespace fisherdiag::detail

@@ -48,16 +48,17 @@ class AtMode final : public SeedSource {
 /// mc: residuals at S targets drawn from the model, one stream per sample, its draws in order.
 class AtDraws final : public SeedSource {
  public:
-  explicit AtDraws(const Estimator& estimator) : estimator_(estimator) {}
+  AtDraws(const Estimator& estimator, std::size_t positions) : estimator_(estimator), positions_(positions) {}
 
   void prepare(OutputModel& model, MatrixView<const float>, std::span<const std::uint64_t> samples) override {
     width_ = model.target_width();
     const std::size_t plane = samples.size() * width_;
     grow(draws_, estimator_.draws * plane);
-    for (std::size_t r = 0; r < samples.size(); ++r) {
-      RandomStream random(estimator_.seed, random_stream::kMonteCarlo, samples[r]);
+    for (std::size_t first = 0; first < samples.size(); first += positions_) {
+      RandomStream random(estimator_.seed, random_stream::kMonteCarlo, samples[first]);
       for (std::size_t k = 0; k < estimator_.draws; ++k)
-        model.draw(r, random, draws_.data() + k * plane + r * width_);
+        for (std::size_t r = first; r < first + positions_; ++r)
+          model.draw(r, random, draws_.data() + k * plane + r * width_);
     }
   }
   void write(const OutputModel& model, std::size_t k, MatrixView<float> seeds) const override {
@@ -68,7 +69,7 @@ class AtDraws final : public SeedSource {
 
  private:
   Estimator estimator_;
-  std::size_t width_ = 0;
+  std::size_t positions_, width_ = 0;
   AlignedBuffer<float> draws_;  // [S, rows, width]
 };
 
@@ -88,16 +89,20 @@ class FactorColumns final : public SeedSource {
 /// 32-bit words, the sign of column k from bit k % 32 of word k / 32.
 class FactorTimesSigns final : public SeedSource {
  public:
-  explicit FactorTimesSigns(const Estimator& estimator) : estimator_(estimator) {}
+  FactorTimesSigns(const Estimator& estimator, std::size_t positions)
+      : estimator_(estimator), positions_(positions) {}
 
   void prepare(OutputModel& model, MatrixView<const float>, std::span<const std::uint64_t> samples) override {
     model.prepare_factor();
     words_ = (model.factor_columns() + 31) / 32;
     const std::size_t per_sample = estimator_.draws * words_;
     grow(signs_, samples.size() * per_sample);
-    for (std::size_t r = 0; r < samples.size(); ++r) {
-      RandomStream random(estimator_.seed, random_stream::kSketch, samples[r]);
-      for (std::size_t word = 0; word < per_sample; ++word) signs_[r * per_sample + word] = random.next_u32();
+    for (std::size_t first = 0; first < samples.size(); first += positions_) {
+      RandomStream random(estimator_.seed, random_stream::kSketch, samples[first]);
+      for (std::size_t k = 0; k < estimator_.draws; ++k)
+        for (std::size_t r = first; r < first + positions_; ++r)
+          for (std::size_t word = 0; word < words_; ++word)
+            signs_[r * per_sample + k * words_ + word] = random.next_u32();
     }
   }
   void write(const OutputModel& model, std::size_t k, MatrixView<float> seeds) const override {
@@ -108,13 +113,13 @@ class FactorTimesSigns final : public SeedSource {
 
  private:
   Estimator estimator_;
-  std::size_t words_ = 0;
+  std::size_t positions_, words_ = 0;
   AlignedBuffer<std::uint32_t> signs_;  // [rows, S, words]
 };
 
 }  // namespace
 
-std::unique_ptr<SeedSource> make_seed_source(const Estimator& estimator) {
+std::unique_ptr<SeedSource> make_seed_source(const Estimator& estimator, std::size_t positions) {
   switch (estimator.kind) {
     case EstimatorKind::Empirical:
     case EstimatorKind::Batched:
@@ -122,11 +127,11 @@ std::unique_ptr<SeedSource> make_seed_source(const Estimator& estimator) {
     case EstimatorKind::Predicted:
       return std::make_unique<AtMode>();
     case EstimatorKind::MonteCarlo:
-      return std::make_unique<AtDraws>(estimator);
+      return std::make_unique<AtDraws>(estimator, positions);
     case EstimatorKind::Exact:
       return std::make_unique<FactorColumns>();
     case EstimatorKind::Sketch:
-      return std::make_unique<FactorTimesSigns>(estimator);
+      return std::make_unique<FactorTimesSigns>(estimator, positions);
   }
   throw ArgumentError("unknown estimator");
 }

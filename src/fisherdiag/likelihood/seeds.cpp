@@ -72,7 +72,12 @@ void square(MatrixView<float> values) {
 
 }  // namespace
 
-std::size_t seed_columns(const Estimator& estimator, Likelihood likelihood, std::size_t outputs) {
+std::size_t seed_columns(const Estimator& estimator, Likelihood likelihood, std::size_t outputs,
+                         std::size_t positions) {
+  if (positions > 1) {
+    const bool apart = estimator.unit == LikelihoodUnit::Token || estimator.kind == EstimatorKind::Exact;
+    return (apart ? positions : 1) * seed_columns(estimator, likelihood, outputs);
+  }
   switch (estimator.kind) {
     case EstimatorKind::Exact:
       return likelihood == Likelihood::Categorical ? outputs - 1 : outputs;
@@ -118,13 +123,13 @@ struct SeedBlock::State {
 };
 
 SeedBlock::SeedBlock(const Estimator& estimator, Likelihood likelihood, std::size_t outputs,
-                     const kernels::KernelTable& kernels) {
+                     const kernels::KernelTable& kernels, std::size_t positions) {
   check_estimator(estimator, likelihood, outputs);
   state_ = std::make_unique<State>();
   state_->estimator = estimator;
   state_->columns = seed_columns(estimator, likelihood, outputs);
   state_->model = detail::make_output_model(likelihood, outputs, kernels);
-  state_->source = detail::make_seed_source(estimator);
+  state_->source = detail::make_seed_source(estimator, positions);
 }
 SeedBlock::~SeedBlock() = default;
 SeedBlock::SeedBlock(SeedBlock&&) noexcept = default;

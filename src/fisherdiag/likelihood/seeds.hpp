@@ -14,8 +14,11 @@
 
 namespace fisherdiag {
 
-/// Columns k per sample: empirical, predicted, batched 1; mc, sketch S; exact C-1 (categorical) or C.
-std::size_t seed_columns(const Estimator& estimator, Likelihood likelihood, std::size_t outputs);
+/// Columns k per sample: empirical, predicted, batched 1; mc, sketch S; exact C-1 (categorical) or C. With
+/// outputs at several positions exact has that many for each of them, and so have all with
+/// LikelihoodUnit::Token.
+std::size_t seed_columns(const Estimator& estimator, Likelihood likelihood, std::size_t outputs,
+                         std::size_t positions = 1);
 
 /// True if the estimator needs the data's targets (empirical, batched).
 bool needs_targets(EstimatorKind kind);
@@ -28,8 +31,10 @@ void check_estimator(const Estimator& estimator, Likelihood likelihood, std::siz
 /// scratch; prepare() may be called again and again. Draws depend only on (estimator.seed, sample, draw).
 class SeedBlock {
  public:
+  /// `positions` rows that follow each other belong to one sample and share its stream of draws: within a
+  /// draw one row after the other.
   SeedBlock(const Estimator& estimator, Likelihood likelihood, std::size_t outputs,
-            const kernels::KernelTable& kernels);
+            const kernels::KernelTable& kernels, std::size_t positions = 1);
   ~SeedBlock();
   SeedBlock(SeedBlock&&) noexcept;
 

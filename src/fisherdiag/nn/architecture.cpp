@@ -63,7 +63,9 @@ Architecture::Architecture(Graph graph)
     : graph_(std::make_shared<const Graph>(std::move(graph))),
       parameters_(graph_->parameters()),
       parameter_count_(graph_->parameter_count()) {
-  if (graph_->output().positions() != 1)
+  const ValueShape& output = graph_->output();
+  const bool sequence = output.grid.size() == 1 && !output.channels_first;
+  if (output.positions() != 1 && !sequence)
     throw UnsupportedError("layer '" + graph_->nodes().back().layer.name + "' is the last and puts out " +
                            graph_->output().text() +
                            "; end with one vector per sample, as a flatten or linear layer gives");
@@ -85,6 +87,13 @@ void require_chain(const Architecture& architecture, std::string_view what) {
   throw UnsupportedError(std::string(what) +
                          " covers chains of linear layers, not a graph of layers such as '" + first.name +
                          "' (" + first.type + "); 'compute' does graphs");
+}
+
+void require_one_position(const Architecture& architecture, std::string_view what) {
+  if (architecture.positions() == 1) return;
+  throw UnsupportedError(std::string(what) +
+                         " covers networks with one output per sample, not one at each of " +
+                         std::to_string(architecture.positions()) + " positions; 'compute' does sequences");
 }
 
 }  // namespace fisherdiag

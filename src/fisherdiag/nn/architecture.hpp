@@ -30,7 +30,8 @@ class Architecture {
  public:
   /// Throws ArgumentError if there is no layer, a size is 0 or neighbouring sizes differ.
   explicit Architecture(std::vector<LinearLayer> layers);
-  /// Throws UnsupportedError if the graph does not end in one position, whose features are the outputs.
+  /// Throws UnsupportedError if the graph ends neither in one position, whose features are the outputs, nor
+  /// in a sequence, at each position of which they are.
   explicit Architecture(Graph graph);
 
   /// `mlp:784-256-10[:relu|tanh|sigmoid]` (named "0", "2", "4", ... as in torch.nn.Sequential), a preset
@@ -47,6 +48,8 @@ class Architecture {
   std::size_t parameter_count() const { return parameter_count_; }
   std::size_t inputs() const { return graph_ ? graph_->input().size() : layers_.front().inputs; }
   std::size_t outputs() const { return graph_ ? graph_->output().features : layers_.back().outputs; }
+  /// Places at which there are outputs; above 1 for sequence models with an output at each position.
+  std::size_t positions() const { return graph_ ? graph_->output().positions() : 1; }
   std::size_t weight_offset(std::size_t layer) const { return parameters_[2 * layer].offset; }
   std::size_t bias_offset(std::size_t layer) const { return parameters_[2 * layer + 1].offset; }
 
@@ -64,5 +67,9 @@ class Architecture {
 
 /// For what covers chains only: throws UnsupportedError "WHAT covers ..." naming the graph's first layer.
 void require_chain(const Architecture& architecture, std::string_view what);
+
+/// For what covers one output per sample only: throws UnsupportedError "WHAT covers ..." for a network with
+/// an output at each position of a sequence.
+void require_one_position(const Architecture& architecture, std::string_view what);
 
 }  // namespace fisherdiag

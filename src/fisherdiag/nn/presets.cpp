@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "fisherdiag/nn/presets_transformer.hpp"
+
 namespace fisherdiag {
 
 namespace {
@@ -87,11 +89,13 @@ std::optional<Graph> preset_graph(const std::string& name) {
   if (name == "lenet5") return lenet5();
   if (name == "cnn-s") return cnn_s();
   if (name == "vgg11") return vgg11();
+  if (name == "transformer-tiny") return transformer_tiny();
+  if (name == "transformer-small") return transformer_small();
   return std::nullopt;
 }
 
 std::string preset_names() {
-  return "lenet5, cnn-s, vgg11";
+  return "lenet5, cnn-s, vgg11, transformer-tiny, transformer-small";
 }
 
 }  // namespace fisherdiag
