@@ -17,7 +17,8 @@ ISAS = ("baseline", "avx2", "avx512")
 
 
 # Parameters of the presets.
-PRESETS = {"lenet5": 61_706, "cnn-s": 620_362, "resnet18-reduced": 1_094_770, "vgg11": 9_225_610}
+PRESETS = {"lenet5": 61_706, "cnn-s": 620_362, "transformer-tiny": 933_898, "resnet18-reduced": 1_094_770,
+           "vgg11": 9_225_610}
 
 
 def preset_models(results):

@@ -44,6 +44,13 @@ def synthetic(count, seed=1, features=FEATURES):
     return inputs, labels.astype(np.int32)
 
 
+def tokens(count, positions, tokens_, seed=1):
+    """Sequences of numbers of tokens, and classes that have nothing to do with them."""
+    random = np.random.default_rng(seed)
+    inputs = random.integers(0, tokens_, (count, positions)).astype(np.float32)
+    return inputs, random.integers(0, CLASSES, count).astype(np.int32)
+
+
 def write_samples(folder, name, inputs, labels, count):
     """NAME-x.npy and NAME-y.npy with `count` samples, those there are repeated in turn; returns the two paths."""
     x_path, y_path = pathlib.Path(folder) / f"{name}-x.npy", pathlib.Path(folder) / f"{name}-y.npy"

@@ -48,7 +48,10 @@ class Source:
         return self
 
 
-def read_source(folder, features):
+def read_source(folder, model):
+    features, preset = methods.features_of(model), methods.PRESETS.get(model)
+    if preset and preset.tokens:
+        return Source(*data.tokens(IMAGES_OF_PRESETS, features, preset.tokens), "random tokens")
     if features != data.FEATURES:
         return Source(*data.synthetic(IMAGES_OF_PRESETS, features=features), "synthetic samples")
     if folder:
@@ -74,8 +77,10 @@ def prepare_preset(model, work, source):
     from peers import networks
     weights, network = work / f"{model}.safetensors", networks.initialised(model)
     names = networks.save(network, weights)
-    images = source.inputs.reshape(-1, *methods.PRESETS[model].shape)
-    rows = data.first_beyond(lambda block: networks.margins(network, torch.from_numpy(block)), images,
+    samples = source.inputs.reshape(-1, *methods.PRESETS[model].shape)
+    if methods.PRESETS[model].tokens:
+        samples = samples.astype(np.int64)
+    rows = data.first_beyond(lambda block: networks.margins(network, torch.from_numpy(block)), samples,
                              check_samples_of(model), margin=PRESET_MARGIN)
     return passes.Case(model, weights, source.pool, write_check(work, source, rows), work, names)
 
@@ -118,7 +123,7 @@ def run(options):
     models = options.models or models
     tool, work = Tool(options.build), options.work
     work.mkdir(parents=True, exist_ok=True)
-    images = read_source(options.data, data.FEATURES)
+    images = read_source(options.data, methods.MODELS[0])
     sources = {data.FEATURES: images.write_pool(work, POOL_COPIES if rounds else 1)}
     everything = len(os.sched_getaffinity(0))
     document = {"mode": options.mode, "date": time.strftime("%Y-%m-%d %H:%M %Z"), "cpu": cpu_model(),
@@ -127,7 +132,7 @@ def run(options):
                 "passes": [], "steps": []}
     for model in models:
         features = methods.features_of(model)
-        source = sources.get(features) or read_source(options.data, features).write_pool(work, 1)
+        source = sources.get(features) or read_source(options.data, model).write_pool(work, 1)
         sources[features] = source
         log(f"preparing {model}")
         is_preset = model in methods.PRESETS

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 MODELS = ("mlp-784-32-10", "mlp-784-256-256-10", "mlp-784-400-400-10", "mlp-784-1024-1024-10", "mlp-784-4096-4096-10",
-          "lenet5", "cnn-s", "resnet18-reduced")
+          "lenet5", "cnn-s", "resnet18-reduced", "transformer-tiny")
 QUICK_MODELS = ("mlp-784-32-10", "mlp-784-256-256-10", "mlp-784-1024-1024-10", "lenet5", "cnn-s")
 
 
@@ -12,10 +12,11 @@ QUICK_MODELS = ("mlp-784-32-10", "mlp-784-256-256-10", "mlp-784-1024-1024-10", "
 class Preset:
     parameters: int
     shape: tuple  # of one sample
+    tokens: int = 0  # a sample is numbers of tokens below this; 0: it is an image
 
 
 PRESETS = {"lenet5": Preset(61_706, (1, 28, 28)), "cnn-s": Preset(620_362, (3, 32, 32)),
-           "resnet18-reduced": Preset(1_094_770, (3, 32, 32))}
+           "resnet18-reduced": Preset(1_094_770, (3, 32, 32)), "transformer-tiny": Preset(933_898, (64,), 1024)}
 
 # Float32 sums of the same terms in another order differ by about 1e-6; a wrong definition differs by percents.
 FLOAT_TOLERANCE = 1e-4

@@ -54,7 +54,61 @@ def resnet18_reduced():
                                       ("fc", nn.Linear(160, 10))]))
 
 
-PRESETS = {"lenet5": lenet5, "cnn-s": cnn_s, "resnet18-reduced": resnet18_reduced}
+class Position(nn.Module):
+    """A learned vector for each place in a sequence."""
+
+    def __init__(self, positions, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(positions, width))
+
+    def forward(self, x):
+        return x + self.weight
+
+
+class Attention(nn.Module):
+    """torch.nn.MultiheadAttention with its parts in sight; load and save know its names for them."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.in_proj = nn.Linear(width, 3 * width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x):
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(-2, -3) for part in self.in_proj(x).chunk(3, -1))
+        weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
+        return self.out_proj((weights @ v).transpose(-2, -3).flatten(-2))
+
+
+class EncoderLayer(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.self_attn = Attention(width, heads)
+        self.linear1, self.linear2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        x = x + self.self_attn(self.norm1(x))
+        return x + self.linear2(nn.functional.gelu(self.linear1(self.norm2(x))))
+
+
+class MeanOfPositions(nn.Module):
+    def forward(self, x):
+        return x.mean(-2)
+
+
+def transformer_tiny():
+    width, heads = 128, 4
+    encoder = nn.Module()
+    encoder.layers = nn.Sequential(*(EncoderLayer(width, heads) for _ in range(4)))
+    encoder.norm = nn.LayerNorm(width)
+    encoder.forward = lambda x: encoder.norm(encoder.layers(x))
+    return nn.Sequential(OrderedDict([("embedding", nn.Embedding(1024, width)), ("position", Position(64, width)),
+                                      ("encoder", encoder), ("mean", MeanOfPositions()),
+                                      ("head", nn.Linear(width, 10))]))
+
+
+PRESETS = {"transformer-tiny": transformer_tiny, "lenet5": lenet5, "cnn-s": cnn_s, "resnet18-reduced": resnet18_reduced}
 
 
 def initialised(model, seed=1):
@@ -72,13 +126,19 @@ def initialised(model, seed=1):
 
 def save(network, path):
     """Writes all tensors the tool reads; returns the names of the parameters in PyTorch's order."""
-    save_file({name: tensor for name, tensor in network.state_dict().items() if "num_batches" not in name}, str(path))
-    return [name for name, _ in network.named_parameters()]
+    save_file({_tool_name(name): tensor for name, tensor in network.state_dict().items() if "num_batches" not in name},
+              str(path))
+    return [_tool_name(name) for name, _ in network.named_parameters()]
+
+
+def _tool_name(name):
+    return name.replace("in_proj.", "in_proj_")
 
 
 def load(model, path):
     network = PRESETS[model]()
-    network.load_state_dict(load_file(str(path)), strict=False)
+    tensors = load_file(str(path))
+    network.load_state_dict({name: tensors.get(_tool_name(name), old) for name, old in network.state_dict().items()})
     return network.eval()
 
 
@@ -102,7 +162,7 @@ def margins(network, inputs):
     hooks = [layer.register_forward_hook(see) for layer in network.modules()
              if isinstance(layer, (nn.ReLU, nn.MaxPool2d))]
     with torch.no_grad():
-        network.double()(inputs.double())
+        network.double()(inputs.double() if inputs.is_floating_point() else inputs)
     for hook in hooks:
         hook.remove()
     network.float()

@@ -30,10 +30,12 @@ class TorchMethod:
     def __init__(self, tensors, preset=None, weights=None):
         self.model = networks.load(preset, weights) if preset else sequential(tensors)
         self.shape = methods.PRESETS[preset].shape if preset else (-1,)
+        self.tokens = methods.PRESETS[preset].tokens if preset else 0
         self.parameters = list(self.model.parameters())
 
     def load(self, inputs, labels):
-        return torch.from_numpy(inputs).reshape(len(inputs), *self.shape), torch.from_numpy(labels).long()
+        x = torch.from_numpy(inputs).reshape(len(inputs), *self.shape)
+        return (x.long() if self.tokens else x), torch.from_numpy(labels).long()
 
     def seed(self, seed):
         torch.manual_seed(seed)

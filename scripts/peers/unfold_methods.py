@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from peers import networks
 from peers.torch_methods import VERSIONS, TorchMethod  # noqa: F401  (the worker reads VERSIONS)
 
 
@@ -29,12 +30,28 @@ def batch_norm(layer, x, delta):
     return squares((delta * normal).flatten(2).sum(2), delta.flatten(2).sum(2))
 
 
+def layer_norm(layer, x, delta):
+    normal = functional.layer_norm(x, layer.normalized_shape, None, None, layer.eps)
+    return squares((delta * normal).sum(1), delta.sum(1))
+
+
+def embedding(layer, x, delta):
+    """A token's uses within a sequence are added before they are squared."""
+    table = delta.new_zeros(len(x), *layer.weight.shape)
+    return squares(table.scatter_add_(1, x[..., None].expand(delta.shape), delta))
+
+
+def position(layer, x, delta):
+    return squares(delta.clone())
+
+
 def squares(*gradients):
     """[N, ...] each: squared and summed over samples."""
     return [gradient.square_().sum(0) for gradient in gradients]
 
 
-RULES = {nn.Linear: linear, nn.Conv2d: conv2d, nn.BatchNorm2d: batch_norm}
+RULES = {nn.Linear: linear, nn.Conv2d: conv2d, nn.BatchNorm2d: batch_norm, nn.LayerNorm: layer_norm,
+         nn.Embedding: embedding, networks.Position: position}
 
 
 class Unfold(TorchMethod):
@@ -48,11 +65,13 @@ class Unfold(TorchMethod):
             layer.register_forward_hook(self.see)
 
     def see(self, layer, inputs, output):
+        if not output.requires_grad:
+            output.requires_grad_()  # the first layer's: nothing before it is differentiated
         self.seen[layer] = (inputs[0].detach(), output)
 
     def forward(self, x):
         """Logits, and the outputs of the layers that have parameters."""
-        logits = self.model(x.requires_grad_(True))
+        logits = self.model(x)
         return logits, [self.seen[layer][1] for layer in self.layers]
 
     def accumulate(self, sums, deltas):
