@@ -27,8 +27,10 @@ const std::vector<Model>& class_models() {
 }
 
 const std::vector<Model>& preset_models() {
-  static const std::vector<Model> all{
-      {"lenet5", "lenet5", 8192}, {"cnn-s", "cnn-s", 1024}, {"vgg11", "vgg11", 128}};
+  static const std::vector<Model> all{{"lenet5", "lenet5", 8192},
+                                      {"cnn-s", "cnn-s", 1024},
+                                      {"transformer-tiny", "transformer-tiny", 512},
+                                      {"vgg11", "vgg11", 128}};
   return all;
 }
 
@@ -50,11 +52,12 @@ const Network& shared_network(const Model& model) {
 
 Dataset& shared_data(const Model& model, std::size_t samples) {
   const Architecture& architecture = shared_network(model).architecture();
-  static std::map<std::array<std::size_t, 3>, std::unique_ptr<Dataset>> datasets;
-  std::unique_ptr<Dataset>& data = datasets[{architecture.inputs(), architecture.outputs(), samples}];
+  static std::map<std::array<std::size_t, 4>, std::unique_ptr<Dataset>> datasets;
+  const std::size_t tokens = architecture.graph() ? architecture.graph()->tokens() : 0;
+  std::unique_ptr<Dataset>& data = datasets[{architecture.inputs(), tokens, architecture.outputs(), samples}];
   if (!data) {
     const auto source = open_dataset("synthetic:" + std::to_string(samples), std::nullopt,
-                                     {architecture.inputs(), architecture.outputs()});
+                                     {architecture.inputs(), architecture.outputs(), tokens});
     data = load_into_memory(*source);
   }
   return *data;
