@@ -144,7 +144,7 @@ def figure(document):
                       for entry in entries if entry["name"] == name]
             if points:
                 axes.plot([p[0] for p in points], [p[1] for p in points], label=points[0][2],
-                          color=style.SEQUENCE[index % len(style.SEQUENCE)], marker=(style.MARKERS + "h")[index],
+                          color=style.SEQUENCE[index % len(style.SEQUENCE)], marker=(style.MARKERS + "hpd")[index],
                           linestyle={"empirical": "-", "exact": "--", "mc": ":"}[_estimator_of(entries, name)])
         axes.axhline(1, color="#555555", linewidth=1)
         axes.set(xscale="log", yscale="log", xlabel="parameters of the network", ylabel="fisherdiag's speed / the method's",

@@ -16,6 +16,7 @@ constexpr std::size_t kChainBytes = std::size_t{32} << 20;
 /// Sensitivities kept of the smallest chain.
 constexpr std::size_t kDeltaBytes = std::size_t{64} << 20;
 constexpr std::size_t kLeastChain = 8, kMostChain = 512;
+constexpr std::size_t kChunksOfChain = 4;
 /// Values, sensitivities and seeds of the samples that one thread holds.
 constexpr std::size_t kChunkBytes = std::size_t{64} << 20;
 
@@ -62,9 +63,13 @@ GraphLayout::GraphLayout(const Architecture& architecture, const Estimator& esti
     chain = estimator.batch_size;
     return;
   }
-  seed_group = std::clamp<std::size_t>(kDeltaBytes / kLeastChain / deltas, 1, seeds);
+  const std::size_t most = std::clamp<std::size_t>(kDeltaBytes / kLeastChain / deltas, 1, seeds);
+  const std::size_t groups = (seeds + most - 1) / most;
+  seed_group = (seeds + groups - 1) / groups;  // all of about one size
   const std::size_t fitting = kChainBytes / (activations + seed_group * deltas);
   chain = std::clamp(std::bit_floor(fitting), kLeastChain, kMostChain);
+  // A block of one chain has something to do for several threads.
+  if (seed_group < seeds) chunk = std::clamp<std::size_t>(chain / kChunksOfChain, 1, chunk);
 }
 
 std::size_t GraphLayout::block_rows(int threads) const {
