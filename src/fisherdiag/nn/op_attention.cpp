@@ -36,7 +36,7 @@ class AttentionOp final : public Op {
   OpFlops flops() const override {
     const double product = 2.0 * static_cast<double>(positions_) * static_cast<double>(positions_) *
                            static_cast<double>(features_);
-    return {2 * product, 5 * product, 0, false};  // the probabilities are computed again on the way back
+    return {2 * product, 4 * product, 0, false};
   }
 
   std::size_t scratch_floats(std::size_t lanes) const override {
