@@ -18,173 +18,16 @@ import argparse
 import importlib
 import importlib.util
 import json
-import math
 import os
 import sys
 
+from torch_layers import Unsupported, architecture_of
+
 ARCHITECTURE_KEY = "fisherdiag.arch"
-FORMAT = "fisherdiag.arch/1"
-WAY_OUT = (
-    "feed fisherdiag's Accumulator from hooks instead (docs/accumulator.md), or export the part of the model "
-    "that is covered and give the inputs of that part as data"
-)
-
-
-class Unsupported(Exception):
-    """A layer the engine does not cover; the message names the module's path and the way out."""
-
-    def __init__(self, path, reason):
-        super().__init__("layer '%s': %s; %s" % (path, reason, WAY_OUT))
 
 
 class BadInput(Exception):
     pass
-
-
-# ---- from modules to layers -----------------------------------------------------------------------------------------
-
-
-def linear_layer(path, module):
-    if module.bias is None:
-        raise Unsupported(path, "Linear without bias is not covered")
-    return {"type": "linear", "name": path, "in": module.in_features, "out": module.out_features}
-
-
-def flatten_layer(path, module):
-    if (module.start_dim, module.end_dim) != (1, -1):
-        raise Unsupported(
-            path, "Flatten keeps dimensions (start_dim=%d, end_dim=%d)" % (module.start_dim, module.end_dim)
-        )
-    return {"type": "flatten"}
-
-
-def activation(kind):
-    return lambda path, module: {"type": kind}
-
-
-MODULES = {
-    "Linear": linear_layer,
-    "Flatten": flatten_layer,
-    "ReLU": activation("relu"),
-    "Tanh": activation("tanh"),
-    "Sigmoid": activation("sigmoid"),
-    "Identity": activation("identity"),
-    "Dropout": activation("dropout"),
-    "Dropout1d": activation("dropout"),
-    "Dropout2d": activation("dropout"),
-    "AlphaDropout": activation("dropout"),
-}
-OUTPUT_FUNCTIONS = ("Softmax", "LogSoftmax", "softmax", "log_softmax")
-FUNCTIONS = {
-    "relu": "relu",
-    "relu_": "relu",
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
-    "dropout": "dropout",
-    "flatten": "flatten",
-}
-
-
-def layer_of(path, module):
-    kind = type(module).__name__
-    if kind in OUTPUT_FUNCTIONS:
-        raise Unsupported(
-            path, "%s belongs to the likelihood, which applies it itself: export the model without it" % kind
-        )
-    if kind not in MODULES or not type(module).__module__.startswith("torch.nn"):
-        raise Unsupported(path, "%s is not covered (covered: %s)" % (kind, ", ".join(sorted(MODULES))))
-    return MODULES[kind](path, module)
-
-
-def sequential_layers(model, prefix=""):
-    """The layers of nested nn.Sequentials, in order."""
-    layers = []
-    for name, module in model.named_children():
-        path = prefix + name
-        if type(module).__name__ == "Sequential":
-            layers += sequential_layers(module, path + ".")
-        else:
-            layers.append(layer_of(path, module))
-    return layers
-
-
-def function_layer(node):
-    """A call of a function or method in a traced forward()."""
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-    if name in OUTPUT_FUNCTIONS:
-        raise Unsupported(node.name, "%s belongs to the likelihood, which applies it itself" % name)
-    if name in ("view", "reshape") and len(node.args) == 3 and node.args[2] == -1:
-        return {"type": "flatten"}
-    if name == "flatten" and list(node.args[1:]) + list(node.kwargs.values()) not in ([1], [1, -1]):
-        raise Unsupported(node.name, "flatten must keep the first dimension alone (start_dim=1)")
-    if name not in FUNCTIONS:
-        raise Unsupported(
-            node.name, "the function %s is not covered (covered: %s)" % (name, ", ".join(sorted(FUNCTIONS)))
-        )
-    return {"type": FUNCTIONS[name]}
-
-
-def traced_layers(model):
-    """The layers of a forward() that torch.fx can trace, which must be one chain."""
-    import torch.fx
-
-    try:
-        graph = torch.fx.symbolic_trace(model).graph
-    except Exception as error:  # whatever the model's own code raises on a symbolic input
-        raise Unsupported(
-            type(model).__name__, "its forward() cannot be traced by torch.fx (%s)" % str(error).split("\n")[0]
-        )
-    layers, before, used = [], None, set()
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            if before is not None:
-                raise Unsupported(node.name, "the model has more than one input")
-        elif node.op == "output":
-            if node.args[0] is not before:
-                raise Unsupported(node.name, "the model's output is not its last layer alone")
-            break
-        elif node.op in ("call_module", "call_function", "call_method"):
-            sources = [
-                argument
-                for argument in node.all_input_nodes
-                if argument.op != "call_method" or argument is before or argument.target != "size"
-            ]
-            if node.op == "call_method" and node.target == "size":
-                continue
-            if sources != [before]:
-                raise Unsupported(
-                    node.target if node.op == "call_module" else node.name,
-                    "its input is not the output of the layer before it alone: the model is no chain",
-                )
-            if node.op == "call_module":
-                if node.target in used:
-                    raise Unsupported(node.target, "the module is used twice")
-                used.add(node.target)
-                layers.append(layer_of(node.target, model.get_submodule(node.target)))
-            else:
-                layers.append(function_layer(node))
-        else:
-            raise Unsupported(node.name, "a parameter or buffer used outside of a layer is not covered")
-        before = node
-    return layers
-
-
-def architecture_of(model):
-    """The architecture as docs/architecture-format.md describes it. Raises Unsupported."""
-    layers = sequential_layers(model) if type(model).__name__ == "Sequential" else traced_layers(model)
-    after_linear, last = False, None
-    for index, layer in enumerate(layers):
-        if layer["type"] == "linear":
-            after_linear, last = True, None
-        elif layer["type"] in ("relu", "tanh", "sigmoid"):
-            if not after_linear:
-                raise Unsupported("layers[%d]" % index, "%s must follow a linear layer" % layer["type"])
-            after_linear, last = False, layer["type"]
-    if last:
-        raise Unsupported("layers[%d]" % (len(layers) - 1), "the model ends with %s; export it up to its logits" % last)
-    if not any(layer["type"] == "linear" for layer in layers):
-        raise Unsupported(type(model).__name__, "no layer has parameters")
-    return {"format": FORMAT, "layers": layers}
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
@@ -194,23 +37,30 @@ def reference_path(path):
     return (path[: -len(".safetensors")] if path.endswith(".safetensors") else path) + ".reference.safetensors"
 
 
-def parameters_of(model, architecture, dtype):
-    """The tensors the architecture names, contiguous; other entries of the state_dict must not exist."""
+def parameters_of(model, dtype):
+    """The state_dict, contiguous, what layers share once; batch norm's counters are left out."""
     state = model.state_dict()
-    wanted = [
-        layer["name"] + suffix
-        for layer in architecture["layers"]
-        if layer["type"] == "linear"
-        for suffix in (".weight", ".bias")
-    ]
-    for key in state:
-        if key not in wanted:
-            raise Unsupported(key, "this entry of the state_dict belongs to no layer of the forward pass")
-    tensors = {key: state[key].detach().to(dtype or state[key].dtype).contiguous().clone() for key in wanted}
-    for key, tensor in tensors.items():
-        if not tensor.isfinite().all():
+    shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    shared -= {name for name, _ in model.named_parameters()}
+    tensors = {}
+    for key, value in state.items():
+        if key in shared or key.endswith(".num_batches_tracked"):
+            continue
+        tensors[key] = value.detach().to(dtype or value.dtype).contiguous().clone()
+        if not tensors[key].isfinite().all():
             raise BadInput("parameter '%s' has values that are not finite" % key)
     return tensors
+
+
+def check_all_used(architecture, tensors):
+    """Every tensor must belong to a layer of the forward pass."""
+    names = set()
+    for layer in architecture["layers"]:
+        for role in ("weight", "bias", "running_mean", "running_var"):
+            names.add(layer[role] if isinstance(layer.get(role), str) else "%s.%s" % (layer.get("name"), role))
+    for key in tensors:
+        if key not in names:
+            raise Unsupported(key, "this entry of the state_dict belongs to no layer of the forward pass")
 
 
 def references_of(model, architecture, inputs, tensors):
@@ -220,15 +70,18 @@ def references_of(model, architecture, inputs, tensors):
     import torch
 
     model = copy.deepcopy(model).float().eval()
-    model.load_state_dict({key: value.float() for key, value in tensors.items()})
+    model.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=False)
     outputs = {}
 
     def keep(name):
         return lambda module, arguments, output: outputs.__setitem__("layers." + name, output.detach().clone())
 
-    for layer in architecture["layers"]:
-        if layer["type"] == "linear":
-            model.get_submodule(layer["name"]).register_forward_hook(keep(layer["name"]))
+    modules = dict(model.named_modules())
+    names = [layer["name"] for layer in architecture["layers"] if "name" in layer]
+    for name in names:
+        used_once = name + "'" not in names
+        if name in modules and used_once and next(modules[name].parameters(recurse=False), None) is not None:
+            modules[name].register_forward_hook(keep(name))
     with torch.no_grad():
         logits = model(inputs)
     return {"inputs": inputs, "logits": logits, **outputs}
@@ -244,9 +97,10 @@ def export(model, inputs, path, dtype=None):
     import torch
     from safetensors.torch import save_file
 
-    architecture = architecture_of(model)
-    tensors = parameters_of(model, architecture, dtype)
     inputs = torch.as_tensor(inputs).detach().to("cpu", torch.float32).contiguous()
+    architecture = architecture_of(model, inputs.shape[1:])
+    tensors = parameters_of(model, dtype)
+    check_all_used(architecture, tensors)
     try:
         references = references_of(model.to("cpu"), architecture, inputs, tensors)
     except RuntimeError as error:
@@ -323,8 +177,8 @@ def reference_inputs(arguments, model):
         return torch.from_numpy(numpy.ascontiguousarray(values, dtype="float32"))
     shape = arguments.input_shape
     if not shape:
-        first = next((m for m in model.modules() if type(m).__name__ == "Linear"), None)
-        if first is None:
+        first = next((m for m in model.modules() if next(m.parameters(recurse=False), None) is not None), None)
+        if type(first).__name__ != "Linear":
             raise BadInput("give --inputs X.npy or --input-shape")
         shape = [first.in_features]
     generator = torch.Generator().manual_seed(0)
@@ -367,12 +221,14 @@ def main(words=None):
     except (BadInput, OSError, ImportError) as error:
         print("export_torch.py: %s" % error, file=sys.stderr)
         return 3
-    parameters = sum(
-        math.prod((layer["in"] + 1, layer["out"])) for layer in architecture["layers"] if layer["type"] == "linear"
-    )
     print(
         "%s: %d layers, %d parameters; reference outputs in %s"
-        % (arguments.output, len(architecture["layers"]), parameters, reference_path(arguments.output))
+        % (
+            arguments.output,
+            len(architecture["layers"]),
+            sum(parameter.numel() for parameter in model.parameters()),
+            reference_path(arguments.output),
+        )
     )
     return 0
 

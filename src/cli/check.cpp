@@ -58,7 +58,8 @@ std::string to_text(const CheckVerbOptions& options, const CheckReport& report) 
   std::string text = table(rows) + "\n" + verdict(report.passed ? "passed" : "FAILED", report.passed) + ": " +
                      options.estimator.estimator + " on " + std::to_string(report.samples) + " samples";
   if (report.samples_at_corners)
-    text += " (" + std::to_string(report.samples_at_corners) + " more left out: at the corner of a ReLU)";
+    text += " (" + std::to_string(report.samples_at_corners) +
+            " more left out: at the corner of a ReLU or max pooling)";
   return text + "\nfisher error: against a float64 reference, at most " + number(kFisherTolerance) +
          "; gradient error: against finite differences, at most " + number(kGradientTolerance) + "\n";
 }

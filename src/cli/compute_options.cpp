@@ -95,6 +95,7 @@ void add_compute_options(CLI::App& verb, ComputeOptions& options) {
       ->excludes(subset)
       ->excludes(verb.get_option("--until"));
   add_checkpoint_options(verb, options);
+  verb.add_flag("--force", options.force, "Compute exact however many outputs there are");
   verb.add_option("--max-memory", options.max_memory, "Bound on the resident memory: 2GiB, 500MB")
       ->type_name("SIZE");
   verb.add_option(
@@ -127,6 +128,7 @@ FisherOptions fisher_options(const ComputeOptions& options) {
   result.precision = options.precision == "bf16" ? Precision::Bf16 : Precision::Float32;
   result.skip_zeros = options.zeros == "skip";
   result.max_samples = options.max_samples;
+  result.force = options.force;
   if (!options.subset.empty()) result.subset = parse_subset(options.subset, options.until.has_value());
   result.until = options.until;
   if (result.estimator.kind == EstimatorKind::Batched &&

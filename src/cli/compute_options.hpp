@@ -29,6 +29,7 @@ struct ComputeOptions {
   std::string checkpoint_every = "30s";
   bool resume = false;
   std::string output;
+  bool force = false;
   bool profile = false;
   std::string trace;
 };

@@ -95,7 +95,8 @@ void add_method_options(CLI::App& verb, ContinualOptions& options) {
 }
 
 void add_training_options(CLI::App& verb, ContinualOptions& options) {
-  verb.add_option("--arch", options.arch, "mlp:784-256-10[:relu|tanh|sigmoid] or a JSON file")
+  verb.add_option("--arch", options.arch,
+                  "mlp:784-256-10[:relu|tanh|sigmoid], a preset such as lenet5, or a JSON file")
       ->type_name("A")
       ->capture_default_str();
   verb.add_option("--iterations", options.settings.iterations, "Steps of Adam for each task")

@@ -100,9 +100,9 @@ void add_likelihood_option(CLI::App& verb, std::string& likelihood) {
 }
 
 void add_model_options(CLI::App& verb, ModelOptions& options) {
-  verb.add_option(
-          "--arch", options.arch,
-          "mlp:784-256-10[:relu|tanh|sigmoid] or a JSON file; default: what the weights' metadata says")
+  verb.add_option("--arch", options.arch,
+                  "mlp:784-256-10[:relu|tanh|sigmoid], a preset such as lenet5, or a JSON file; default: "
+                  "what the weights' metadata says")
       ->type_name("A");
   verb.add_option("--weights", options.weights, "Parameters, a safetensors file with PyTorch's keys")
       ->required()

@@ -10,10 +10,17 @@ namespace fisherdiag::cli {
 
 namespace {
 
+/// Batch norm's statistics stand beside the parameters in a file of weights, and have no Fisher.
+bool is_statistic(const std::string& name) {
+  return name.ends_with(".running_mean") || name.ends_with(".running_var") ||
+         name.ends_with(".num_batches_tracked");
+}
+
 std::vector<ParameterTensor> list_tensors(const SafetensorsFile& file) {
   std::vector<ParameterTensor> tensors;
   std::size_t offset = 0;
   for (const TensorEntry& entry : file.tensors()) {
+    if (is_statistic(entry.name)) continue;
     tensors.push_back({entry.name, entry.shape, offset, entry.elements});
     offset += entry.elements;
   }

@@ -15,9 +15,9 @@ struct ParameterFile {
   AlignedBuffer<float> values;
 };
 
-/// Reads every tensor, in the file's order or, if `like` is given, in the order of `like`, whose names and
-/// shapes the file must then have. Throws DataError naming file and tensor for what differs or is not finite;
-/// IoError, FormatError.
+/// Reads every tensor but the statistics of batch norm, in the file's order or, if `like` is given, in the
+/// order of `like`, whose names and shapes the file must then have. Throws DataError naming file and tensor
+/// for what differs or is not finite; IoError, FormatError.
 ParameterFile read_parameters(const std::string& path, const std::vector<ParameterTensor>* like = nullptr);
 
 }  // namespace fisherdiag::cli

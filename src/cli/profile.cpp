@@ -19,14 +19,17 @@ std::string rate(const PassProfileLine& line) {
   return line.flops > 0 ? si(line.flops_per_second, "flop/s") : "";
 }
 
-std::string shape(const LinearLayer& layer) {
-  return layer.name + " (" + std::to_string(layer.inputs) + " to " + std::to_string(layer.outputs) + ")";
+std::string shape(const Architecture& architecture, std::size_t l) {
+  const std::string& name = architecture.layer_name(l);
+  if (architecture.graph()) return name + " (" + architecture.graph()->nodes()[l].layer.type + ")";
+  const LinearLayer& layer = architecture.layers()[l];
+  return name + " (" + std::to_string(layer.inputs) + " to " + std::to_string(layer.outputs) + ")";
 }
 
 Json to_json(const PassProfileLine& line, const Architecture& architecture) {
   Json json;
   json["phase"] = pass_phase_name(line.phase);
-  if (line.layer) json["layer"] = architecture.layers()[*line.layer].name;
+  if (line.layer) json["layer"] = architecture.layer_name(*line.layer);
   json["thread_seconds"] = line.thread_seconds;
   json["share"] = line.share;
   json["flops"] = line.flops > 0 ? Json(line.flops) : Json(nullptr);
@@ -107,7 +110,7 @@ std::string Profiling::to_text(const Architecture& architecture) const {
 
   rows = {{"layer", "phase", "thread time", "share", "one thread"}};
   for (const PassProfileLine& line : summary.layers)
-    rows.push_back({shape(architecture.layers()[*line.layer]), std::string(pass_phase_name(line.phase)),
+    rows.push_back({shape(architecture, *line.layer), std::string(pass_phase_name(line.phase)),
                     duration(line.thread_seconds), percent(line.share), rate(line)});
   text += table(rows) + "\n";
   text += "busiest thread over the mean: rows +" + percent(summary.imbalance[0]) + ", tiles +" +

@@ -160,7 +160,8 @@ int train_network(const TrainVerbOptions& options) {
 }
 
 void add_data_options(CLI::App& verb, TrainVerbOptions& options) {
-  verb.add_option("--arch", options.arch, "mlp:784-256-10[:relu|tanh|sigmoid] or a JSON file")
+  verb.add_option("--arch", options.arch,
+                  "mlp:784-256-10[:relu|tanh|sigmoid], a preset such as lenet5, or a JSON file")
       ->required()
       ->type_name("A");
   verb.add_option(

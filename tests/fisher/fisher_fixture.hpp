@@ -20,6 +20,8 @@ inline fisherdiag::Network make_network(const std::string& architecture, std::ui
   fisherdiag::Network network =
       fisherdiag::Network::random(fisherdiag::Architecture::parse(architecture), seed);
   for (float& value : network.parameters()) value *= scale;
+  std::size_t i = 0;  // statistics unlike those of an untrained network
+  for (float& value : network.buffers()) value += 0.05f * static_cast<float>(i++ % 7);
   return network;
 }
 

@@ -85,8 +85,8 @@ TEST_CASE("presets have the parameters of their definitions", "[nn]") {
   };
   for (const Preset& p :
        {Preset{"lenet5", 28 * 28, 10, 61'706}, Preset{"cnn-s", 3 * 32 * 32, 10, 620'362},
-        Preset{"vgg11", 3 * 32 * 32, 10, 9'225'610}, Preset{"transformer-tiny", 64, 10, 933'898},
-        Preset{"transformer-small", 128, 16'384, 24'217'088}}) {
+        Preset{"vgg11", 3 * 32 * 32, 10, 9'225'610}, Preset{"resnet18-reduced", 3 * 32 * 32, 10, 1'094'770},
+        Preset{"transformer-tiny", 64, 10, 933'898}, Preset{"transformer-small", 128, 16'384, 24'217'088}}) {
     CAPTURE(p.name);
     const Architecture a = Architecture::parse(p.name);
     CHECK(a.inputs() == p.inputs);

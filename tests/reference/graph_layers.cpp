@@ -203,6 +203,37 @@ std::size_t feature_of(const ValueShape& shape, std::size_t e) {
   return shape.channels_first ? e / shape.positions() : e % shape.features;
 }
 
+/// The statistics that normalise element e: of training, or of this sample's group of channels.
+struct Norm {
+  double mean, deviation;
+  std::vector<std::size_t> group;  // elements the statistics are of; empty: constants
+};
+
+Norm norm_of(const LayerCall& call, std::size_t e) {
+  const double eps = LayerFields(call.layer).number("eps", 1e-5);
+  const std::size_t c = feature_of(call.output, e);
+  if (call.layer.type == "batch_norm") return {call.buffers[0][c], std::sqrt(call.buffers[1][c] + eps), {}};
+  const std::size_t channels = call.output.features / LayerFields(call.layer).size("groups");
+  Norm norm{0, 0, {}};
+  for (std::size_t i = 0; i < call.output.size(); ++i)
+    if (feature_of(call.output, i) / channels == c / channels) norm.group.push_back(i);
+  double squares = 0;
+  for (const std::size_t i : norm.group) {
+    norm.mean += call.inputs[0][i] / static_cast<double>(norm.group.size());
+    squares += call.inputs[0][i] * call.inputs[0][i] / static_cast<double>(norm.group.size());
+  }
+  norm.deviation = std::sqrt(squares - norm.mean * norm.mean + eps);
+  return norm;
+}
+
+bool is_norm(const std::string& type) {
+  return type == "batch_norm" || type == "group_norm";
+}
+
+double weight_of(const LayerCall& call, std::size_t e) {
+  return call.parameters.empty() ? 1 : call.parameters[0][feature_of(call.output, e)];
+}
+
 }  // namespace
 
 Vector layer_forward(const LayerCall& call) {
@@ -230,6 +261,14 @@ Vector layer_forward(const LayerCall& call) {
       }
       for (const std::size_t i : seen) output[o] += share * call.inputs[0][i];
     });
+    return output;
+  }
+  if (is_norm(type)) {
+    for (std::size_t e = 0; e < output.size(); ++e) {
+      const Norm norm = norm_of(call, e);
+      output[e] = weight_of(call, e) * (call.inputs[0][e] - norm.mean) / norm.deviation;
+      if (!call.parameters.empty()) output[e] += call.parameters[1][feature_of(call.output, e)];
+    }
     return output;
   }
   if (type == "add") {
@@ -267,6 +306,23 @@ LayerGradients layer_backward(const LayerCall& call, const Vector& seed) {
       }
       for (const std::size_t i : seen) g.inputs[0][i] += share * seed[o];
     });
+    return g;
+  }
+  if (is_norm(type)) {
+    for (std::size_t e = 0; e < seed.size(); ++e) {
+      const Norm norm = norm_of(call, e);
+      const double x = (call.inputs[0][e] - norm.mean) / norm.deviation;
+      if (!call.parameters.empty()) {
+        g.parameters[0][feature_of(call.output, e)] += seed[e] * x;
+        g.parameters[1][feature_of(call.output, e)] += seed[e];
+      }
+      const double d = seed[e] * weight_of(call, e) / norm.deviation;
+      g.inputs[0][e] += d;
+      // d output[e] / d input[i] = (1[i = e] - 1/m - x_e x_i / m) / deviation.
+      for (const std::size_t i : norm.group)
+        g.inputs[0][i] -= d * (1 + x * (call.inputs[0][i] - norm.mean) / norm.deviation) /
+                          static_cast<double>(norm.group.size());
+    }
     return g;
   }
   if (type == "add") {

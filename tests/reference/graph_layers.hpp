@@ -16,6 +16,7 @@ struct LayerCall {
   std::vector<ValueShape> shapes;  ///< of the inputs
   ValueShape output;
   std::vector<Vector> parameters;
+  std::vector<Vector> buffers;
 };
 
 struct LayerGradients {

@@ -8,9 +8,9 @@ namespace fisherdiag::reference {
 
 /// The network's output for input x, in the order frameworks have it: [channels, grid] or [positions,
 /// features].
-Vector graph_forward(const Graph& graph, const Vector& parameters, const Vector& x);
+Vector graph_forward(const Graph& graph, const Vector& parameters, const Vector& buffers, const Vector& x);
 
 /// J^T seed.
-Vector graph_gradient(const Graph& graph, const Vector& parameters, const Vector& x, const Vector& seed);
+Vector graph_gradient(const Graph& graph, const Vector& parameters, const Vector& buffers, const Vector& x, const Vector& seed);
 
 }  // namespace fisherdiag::reference

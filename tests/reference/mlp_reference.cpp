@@ -60,11 +60,12 @@ Mlp make_mlp(const Network& network) {
                           architecture.bias_offset(l)});
   }
   mlp.parameters.assign(network.parameters().begin(), network.parameters().end());
+  mlp.buffers.assign(network.buffers().begin(), network.buffers().end());
   return mlp;
 }
 
 Vector forward(const Mlp& mlp, const Vector& x) {
-  if (mlp.graph) return graph_forward(*mlp.graph->graph(), mlp.parameters, x);
+  if (mlp.graph) return graph_forward(*mlp.graph->graph(), mlp.parameters, mlp.buffers, x);
   Vector output = x;
   for (const Layer& layer : mlp.layers) {
     output = affine(mlp, layer, output);
@@ -74,7 +75,7 @@ Vector forward(const Mlp& mlp, const Vector& x) {
 }
 
 Vector gradient(const Mlp& mlp, const Vector& x, const Vector& seed) {
-  if (mlp.graph) return graph_gradient(*mlp.graph->graph(), mlp.parameters, x, seed);
+  if (mlp.graph) return graph_gradient(*mlp.graph->graph(), mlp.parameters, mlp.buffers, x, seed);
   std::vector<Vector> inputs, sums;  // of each layer: what it sees, and W input + b
   Vector output = x;
   for (const Layer& layer : mlp.layers) {

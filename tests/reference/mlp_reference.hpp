@@ -22,6 +22,7 @@ struct Layer {
 struct Mlp {
   std::vector<Layer> layers;
   Vector parameters;
+  Vector buffers;  ///< constants, as the statistics of batch norm
   std::shared_ptr<const Architecture> graph;  ///< instead of layers, where the network is a graph
 
   std::size_t inputs() const { return graph ? graph->inputs() : layers.front().inputs; }

@@ -10,8 +10,8 @@
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/philox.hpp"
 #include "fisherdiag/fisher/check_samples.hpp"
+#include "fisherdiag/fisher/scalar_graph.hpp"
 #include "fisherdiag/fisher/scalar_likelihood.hpp"
-#include "fisherdiag/fisher/scalar_network.hpp"
 #include "fisherdiag/kernels/table.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 
@@ -20,12 +20,13 @@ namespace fisherdiag {
 namespace {
 
 using scalar::Vector;
-using States = std::vector<scalar::LayerState<double>>;
 
 /// Step of the central differences, as a change of the sum a parameter feeds.
-constexpr long double kStep = 0x1p-17L;
+constexpr long double kStep = 0x1p-20L;
 /// Part of a tensor's largest gradient that small entries are measured against.
 constexpr double kGradientFloor = 1e-3;
+/// Multiply-adds of all differences: about half a minute.
+constexpr double kDifferenceWork = 1e10;
 
 /// Counts units of work and asks the caller whether to go on.
 class Work {
@@ -33,6 +34,9 @@ class Work {
   Work(const CheckOptions& options, std::size_t total) : options_(options), total_(total) {}
   void step() {
     ++done_;
+    poll();
+  }
+  void poll() const {
     if (options_.progress && !options_.progress(done_, total_)) throw InterruptedError("interrupted");
   }
 
@@ -41,20 +45,6 @@ class Work {
   std::size_t total_;
   std::size_t done_ = 0;
 };
-
-/// gradient += the gradient that sensitivities `deltas` stand for, or fisher += its square.
-template <class Add>
-void for_each_gradient(const Architecture& architecture, const States& states,
-                       const std::vector<Vector<double>>& deltas, Add add) {
-  for (std::size_t l = 0; l < deltas.size(); ++l) {
-    const std::size_t inputs = architecture.layers()[l].inputs;
-    for (std::size_t o = 0; o < deltas[l].size(); ++o) {
-      for (std::size_t i = 0; i < inputs; ++i)
-        add(architecture.weight_offset(l) + o * inputs + i, deltas[l][o] * states[l].input[i]);
-      add(architecture.bias_offset(l) + o, deltas[l][o]);
-    }
-  }
-}
 
 /// The seeds of one sample, by the definition of the estimator; those of mc and sketch as the engine draws
 /// them.
@@ -91,14 +81,16 @@ class SeedsOfSample {
 /// sum_n sum_k (J_n^T s_nk)^2, one sample and one seed at a time.
 std::vector<double> reference_sum(const Network& network, const CheckSamples& samples,
                                   const CheckOptions& options, const Context& context, Work& work) {
-  const Architecture& architecture = network.architecture();
-  SeedsOfSample seeds_of(architecture, options, context);
-  std::vector<double> sum(architecture.parameter_count());
+  const scalar::ScalarGraph<double> graph(network);
+  SeedsOfSample seeds_of(network.architecture(), options, context);
+  std::vector<double> sum(network.architecture().parameter_count());
   for (std::size_t n = 0; n < samples.count; ++n) {
-    const States states = scalar::forward<double>(network, samples.input(n));
-    for (const Vector<double>& seed : seeds_of(states.back().sum, samples.target(n), n))
-      for_each_gradient(architecture, states, scalar::backward(network, states, seed),
-                        [&](std::size_t p, double g) { sum[p] += g * g; });
+    const auto values = graph.forward(samples.input(n));
+    for (const Vector<double>& seed : seeds_of(values.back(), samples.target(n), n)) {
+      const Vector<double> gradient = scalar::gradient(graph, values, seed);
+      for (std::size_t p = 0; p < sum.size(); ++p) sum[p] += gradient[p] * gradient[p];
+      work.poll();
+    }
     work.step();
   }
   return sum;
@@ -107,17 +99,16 @@ std::vector<double> reference_sum(const Network& network, const CheckSamples& sa
 /// sum over batches of (the mean gradient of the batch)^2.
 std::vector<double> reference_batched(const Network& network, const CheckSamples& samples,
                                       const CheckOptions& options, Work& work) {
-  const Architecture& architecture = network.architecture();
-  std::vector<double> sum(architecture.parameter_count()), gradient(sum.size());
+  const scalar::ScalarGraph<double> graph(network);
+  std::vector<double> sum(network.architecture().parameter_count());
   for (std::size_t first = 0; first < samples.count; first += options.estimator.batch_size) {
     const std::size_t last = std::min(first + options.estimator.batch_size, samples.count);
-    std::fill(gradient.begin(), gradient.end(), 0.0);
+    std::vector<double> gradient(sum.size());
     for (std::size_t n = first; n < last; ++n) {
-      const States states = scalar::forward<double>(network, samples.input(n));
-      const Vector<double> residual =
-          scalar::residual(options.likelihood, states.back().sum, samples.target(n));
-      for_each_gradient(architecture, states, scalar::backward(network, states, residual),
-                        [&](std::size_t p, double g) { gradient[p] += g; });
+      const auto values = graph.forward(samples.input(n));
+      const Vector<double> residual = scalar::residual(options.likelihood, values.back(), samples.target(n));
+      const Vector<double> own = scalar::gradient(graph, values, residual);
+      for (std::size_t p = 0; p < sum.size(); ++p) gradient[p] += own[p];
       work.step();
     }
     for (std::size_t p = 0; p < sum.size(); ++p) {
@@ -139,88 +130,101 @@ double normwise_error(std::span<const float> values, const double* reference) {
   return norm > 0 ? std::sqrt(difference / norm) : std::numeric_limits<double>::infinity();
 }
 
-/// Central differences of one sample's nll.
+/// Central differences of one sample's nll, in long double.
 class Differences {
  public:
-  Differences(const Network& network, Likelihood likelihood, const float* input, const float* target)
-      : network_(network),
-        likelihood_(likelihood),
-        target_(target),
-        states_(scalar::forward<double>(network, input)),
-        wide_(scalar::forward<long double>(network, input)),
-        deltas_(
-            scalar::backward(network, states_, scalar::residual(likelihood, states_.back().sum, target))) {}
+  Differences(const Network& network, const CheckOptions& options)
+      : likelihood_(options.likelihood), exact_(network), wide_(network) {}
 
-  /// d nll / d of the parameter that takes input `i` (a bias: no input) to output o of `layer`, by
-  /// back-propagation.
-  double gradient(std::size_t layer, std::size_t o, std::optional<std::size_t> i) const {
-    return deltas_[layer][o] * (i ? states_[layer].input[*i] : 1.0);
+  void set_sample(const float* input, const float* target) {
+    target_ = target;
+    values_ = wide_.forward(input);
+    const auto values = exact_.forward(input);
+    gradient_ = scalar::gradient(exact_, values, scalar::residual(likelihood_, values.back(), target));
   }
-  double largest_gradient(std::size_t layer, bool bias) const {
-    return largest(deltas_[layer]) * (bias ? 1.0 : largest(states_[layer].input));
-  }
-  /// The same by a central difference; nullopt if the step crosses the corner of a ReLU.
-  std::optional<double> difference(std::size_t layer, std::size_t o, std::optional<std::size_t> i) const {
-    const long double factor = i ? wide_[layer].input[*i] : 1.0L;
-    const long double step = kStep / std::max(1.0L, std::abs(factor));
-    std::vector<bool> above, below;
-    const long double up = nll_after(layer, o, step * factor, above);
-    const long double down = nll_after(layer, o, -step * factor, below);
+
+  /// d nll / d of parameter p, by back-propagation.
+  const Vector<double>& gradient() const { return gradient_; }
+
+  /// The same by a central difference; nullopt if the step crosses a corner of the network. `node`: the first
+  /// layer that uses the parameter.
+  std::optional<double> difference(std::size_t p, std::size_t node) {
+    long double largest = 1;
+    for (const std::size_t v : wide_.graph().nodes()[node].inputs)
+      for (const long double x : values_[v]) largest = std::max(largest, std::abs(x));
+    const long double step = kStep / largest;
+    std::vector<std::uint32_t> above, below;
+    const long double up = nll_after(p, step, node, above), down = nll_after(p, -step, node, below);
     if (above != below) return std::nullopt;
     return static_cast<double>((up - down) / (2 * step));
   }
 
  private:
-  static double largest(const Vector<double>& values) {
-    double result = 0;
-    for (const double value : values) result = std::max(result, std::abs(value));
-    return result;
-  }
-
-  /// The nll after sum o of `layer` changes by `shift`; `active` says which ReLUs from there on are.
-  long double nll_after(std::size_t layer, std::size_t o, long double shift,
-                        std::vector<bool>& active) const {
-    const std::vector<LinearLayer>& layers = network_.architecture().layers();
-    Vector<long double> sum = wide_[layer].sum;
-    sum[o] += shift;
-    for (std::size_t l = layer; l + 1 < layers.size(); ++l) {
-      if (layers[l].activation == Activation::Relu)
-        for (const long double value : sum) active.push_back(value > 0);
-      sum = scalar::weighted_sum(network_, l + 1, scalar::activated(network_, l, sum));
+  /// The nll with parameter p changed by `shift`; `sides` says where the network is among its corners.
+  long double nll_after(std::size_t p, long double shift, std::size_t node,
+                        std::vector<std::uint32_t>& sides) {
+    const long double before = wide_.parameters()[p];
+    wide_.parameters()[p] += shift;
+    auto values = values_;
+    wide_.forward_from(node, values);
+    wide_.parameters()[p] = before;
+    for (std::size_t i = node; i < wide_.graph().nodes().size(); ++i) {
+      const std::vector<std::uint32_t> own = scalar::sides(wide_.call(i, values));
+      sides.insert(sides.end(), own.begin(), own.end());
     }
-    return scalar::nll(likelihood_, sum, target_);
+    return scalar::nll(likelihood_, values.back(), target_);
   }
 
-  const Network& network_;
   Likelihood likelihood_;
-  const float* target_;
-  States states_;
-  std::vector<scalar::LayerState<long double>> wide_;
-  std::vector<Vector<double>> deltas_;
+  scalar::ScalarGraph<double> exact_;
+  scalar::ScalarGraph<long double> wide_;
+  const float* target_ = nullptr;
+  std::vector<Vector<long double>> values_;
+  Vector<double> gradient_;
 };
 
-/// Differences `options.differences` randomly chosen parameters of each tensor, shared out over the samples.
+/// For each tensor, the first layer that uses it.
+std::vector<std::size_t> first_uses(const Graph& graph) {
+  std::vector<std::size_t> first(graph.parameters().size());
+  for (std::size_t i = graph.nodes().size(); i-- > 0;)
+    for (const std::size_t t : graph.nodes()[i].parameters) first[t] = i;
+  return first;
+}
+
+/// Parameters of each tensor to difference: fewer where the network is large.
+std::size_t affordable_differences(const Network& network, const CheckOptions& options, std::size_t tensors) {
+  const double forward = fisher_flops_per_sample(network.architecture(), {}, options.likelihood) / 6;
+  const double affordable = kDifferenceWork / (2 * forward * static_cast<double>(tensors));
+  return affordable < static_cast<double>(options.differences)
+             ? std::max<std::size_t>(static_cast<std::size_t>(affordable), 1)
+             : options.differences;
+}
+
+/// Differences randomly chosen parameters of each tensor, shared out over the samples.
 void check_gradients(const Network& network, const CheckSamples& samples, const CheckOptions& options,
                      std::vector<TensorCheck>& checks, Work& work) {
-  const std::vector<LinearLayer>& layers = network.architecture().layers();
+  const std::vector<ParameterTensor>& tensors = network.architecture().parameters();
+  const std::vector<std::size_t> first_use = first_uses(scalar::graph_of(network.architecture()));
+  const std::size_t most = affordable_differences(network, options, tensors.size());
+  Differences differences(network, options);
   for (std::size_t n = 0; n < samples.count; ++n) {
-    const Differences differences(network, options.likelihood, samples.input(n), samples.target(n));
+    if (n < most) differences.set_sample(samples.input(n), samples.target(n));
     for (std::size_t t = 0; t < checks.size(); ++t) {
-      const LinearLayer& layer = layers[t / 2];
-      const bool bias = t % 2 == 1;
-      const double floor = kGradientFloor * differences.largest_gradient(t / 2, bias);
+      const auto own =
+          std::span<const double>(differences.gradient()).subspan(tensors[t].offset, tensors[t].size);
+      double floor = 0;
+      for (const double g : own) floor = std::max(floor, kGradientFloor * std::abs(g));
       RandomStream random(options.estimator.seed, random_stream::kSubset, n * checks.size() + t);
-      for (std::size_t d = n; d < options.differences; d += samples.count) {
-        const std::size_t o = random.next_below(layer.outputs);
-        std::optional<std::size_t> i;
-        if (!bias) i = random.next_below(layer.inputs);
-        const std::optional<double> difference = differences.difference(t / 2, o, i);
+      for (std::size_t d = n; d < most; d += samples.count) {
+        const std::size_t e = random.next_below(tensors[t].size);
+        const std::optional<double> difference = differences.difference(tensors[t].offset + e, first_use[t]);
+        work.poll();
         checks[t].kinks += !difference;
         if (!difference) continue;
         ++checks[t].differences;
-        const double gradient = differences.gradient(t / 2, o, i), delta = std::abs(gradient - *difference);
+        const double delta = std::abs(own[e] - *difference);
         if (delta > 0)
-          checks[t].gradient_error = std::max(checks[t].gradient_error, delta / (std::abs(gradient) + floor));
+          checks[t].gradient_error = std::max(checks[t].gradient_error, delta / (std::abs(own[e]) + floor));
       }
     }
     work.step();
@@ -231,7 +235,7 @@ void check_gradients(const Network& network, const CheckSamples& samples, const 
 
 CheckReport check_fisher(const Network& network, Dataset& data, const CheckOptions& options,
                          const Context& context) {
-  require_chain(network.architecture(), "the scalar check");
+  require_one_position(network.architecture(), "the scalar check");
   FisherOptions fisher_options;
   fisher_options.estimator = options.estimator;
   fisher_options.likelihood = options.likelihood;

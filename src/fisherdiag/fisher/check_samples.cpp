@@ -1,40 +1,15 @@
 #include "fisherdiag/fisher/check_samples.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <utility>
 
 #include "fisherdiag/base/error.hpp"
-#include "fisherdiag/fisher/scalar_network.hpp"
+#include "fisherdiag/fisher/scalar_corners.hpp"
 
 namespace fisherdiag {
 
 namespace {
-
-/// Rounding of a float sum of I terms of root sum square s is about 2^-24 s sqrt(I); three times that is a
-/// corner.
-constexpr double kCornerWidth = 2e-7;
-
-/// True if float and double may disagree on the sign of a ReLU's input.
-bool at_corner(const Network& network, const float* input) {
-  const auto states = scalar::forward<double>(network, input);
-  for (std::size_t l = 0; l < states.size(); ++l) {
-    const LinearLayer& layer = network.architecture().layers()[l];
-    if (layer.activation != Activation::Relu) continue;
-    for (std::size_t o = 0; o < layer.outputs; ++o) {
-      const double bias = static_cast<double>(network.bias(l)[o]);
-      double squares = bias * bias;
-      for (std::size_t i = 0; i < layer.inputs; ++i) {
-        const double term = static_cast<double>(network.weight(l)[o * layer.inputs + i]) * states[l].input[i];
-        squares += term * term;
-      }
-      const double width = kCornerWidth * std::sqrt(squares * static_cast<double>(layer.inputs + 1));
-      if (std::abs(states[l].sum[o]) < width) return true;
-    }
-  }
-  return false;
-}
 
 bool targets_fit(const Dataset& data, Likelihood likelihood, std::size_t outputs) {
   if (likelihood == Likelihood::Categorical) return data.target_kind() == TargetKind::Labels;
@@ -74,13 +49,14 @@ CheckSamples read_check_samples(const Network& network, Dataset& data, const Che
   }
   const std::size_t chosen = std::min(options.samples, data.size());
   if (chosen == 0) throw ArgumentError("a check needs at least one sample");
+  const scalar::ScalarGraph<double> graph(network);
   std::vector<float> input(samples.features), target(samples.target_width);
   for (std::size_t c = 0; c < chosen; ++c) {
     if (options.progress && !options.progress(0, chosen)) throw InterruptedError("interrupted");
     // c * size / chosen without overflow.
     const std::size_t n = c * (data.size() / chosen) + c * (data.size() % chosen) / chosen;
     data.read_inputs(n, {input.data(), 1, input.size()});
-    if (at_corner(network, input.data())) {
+    if (scalar::at_corner(graph, input.data())) {
       ++samples.at_corners;
       continue;
     }
@@ -93,7 +69,7 @@ CheckSamples read_check_samples(const Network& network, Dataset& data, const Che
   }
   if (samples.count == 0)
     throw DataError(data.name() + ": each of the " + std::to_string(chosen) +
-                    " samples lies at the corner of a ReLU; check more of them");
+                    " samples lies at the corner of a ReLU or a max pooling; check more of them");
   return samples;
 }
 

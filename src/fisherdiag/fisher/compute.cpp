@@ -24,19 +24,11 @@ namespace fisherdiag {
 
 namespace {
 
-void check_graph_request(const FisherOptions& options) {
-  if (options.until || options.subset.kind == SubsetKind::Importance)
-    throw UnsupportedError(std::string(options.until ? "an error to stop at" : "importance sampling") +
-                           " needs what each sample adds to the trace, which a graph of layers does not "
-                           "give; take a uniform subset");
-  if (options.profile) throw UnsupportedError("profiles cover chains of linear layers, not graphs of layers");
-}
-
 void check_request(const Network& network, const Dataset& data, const FisherOptions& options,
                    const Context& context) {
   require_fitting_data(network, data, options.estimator, options.likelihood);
   check_precision(options.precision, options.estimator.kind, context.isa());
-  if (network.architecture().graph()) check_graph_request(options);
+  require_feasible(network.architecture(), options);
   if (options.profile && options.profile->threads() < static_cast<std::size_t>(context.threads()))
     throw ArgumentError("the profile has " + std::to_string(options.profile->threads()) + " tracks for " +
                         std::to_string(context.threads()) + " threads");
@@ -113,6 +105,26 @@ double norm_factor(const FisherOptions& options, const Sampling& sampling) {
 
 }  // namespace
 
+void require_feasible(const Architecture& architecture, const FisherOptions& options) {
+  if (architecture.graph() && (options.until || options.subset.kind == SubsetKind::Importance))
+    throw UnsupportedError(std::string(options.until ? "an error to stop at" : "importance sampling") +
+                           " needs what each sample adds to the trace, which a graph of layers does not "
+                           "give; take a uniform subset");
+  const Estimator& exact = options.estimator;
+  if (exact.kind != EstimatorKind::Exact || options.force) return;
+  const std::size_t seeds =
+      seed_columns(exact, options.likelihood, architecture.outputs(), architecture.positions());
+  if (seeds <= kMostExactSeeds) return;
+  const auto gigaflops = [&](const Estimator& estimator) {
+    return std::to_string(
+        std::llround(std::ceil(1e-9 * fisher_flops_per_sample(architecture, estimator, options.likelihood))));
+  };
+  throw ArgumentError("the exact Fisher of " + std::to_string(architecture.outputs()) + " outputs takes " +
+                      std::to_string(seeds) + " seeds and " + gigaflops(exact) +
+                      " Gflop for each sample; sketch and mc estimate it with one seed and " +
+                      gigaflops({EstimatorKind::Sketch}) + " Gflop, and --force computes it all the same");
+}
+
 FisherDiagonal compute_fisher(const Network& network, Dataset& data, const FisherOptions& options,
                               const Context& context, FisherStatistics* statistics) {
   check_request(network, data, options, context);
@@ -153,8 +165,6 @@ FisherShard compute_fisher_shard(const Network& network, Dataset& data, const Fi
   check_request(network, data, options, context);
   require_finite_weights(network);
   const Architecture& architecture = network.architecture();
-  if (architecture.graph())
-    throw UnsupportedError("shards cover chains of linear layers, not graphs of layers; use a checkpoint");
   const ShardRange range = shard_range(architecture, options, data.size(), place, context);
   FisherShard shard;
   shard.place = place;
@@ -176,7 +186,7 @@ FisherShard compute_fisher_shard(const Network& network, Dataset& data, const Fi
     checkpointer.emplace(*options.checkpoint, std::move(identity), architecture.parameter_count());
   }
   Sampling sampling({}, std::nullopt, range.count, architecture.layers().size(), options.estimator.seed,
-                    options.estimator.kind != EstimatorKind::Batched);
+                    options.estimator.kind != EstimatorKind::Batched && !architecture.graph());
   FisherRun run(network, data, options, context, rows, checkpointer ? &*checkpointer : nullptr);
   run.restrict_to(range.first, range.section_rows);
   run.sum(sampling);

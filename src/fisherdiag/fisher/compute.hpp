@@ -48,7 +48,16 @@ struct FisherOptions {
   /// Asked within blocks from any thread; returning true stops with InterruptedError, as soon as that can be.
   std::function<bool()> stop;
   std::optional<CheckpointRequest> checkpoint;  ///< not with an importance subset
+  bool force = false;                           ///< `exact` with more than kMostExactSeeds seeds too
 };
+
+/// Seeds per sample, C - 1 of a softmax, up to which `exact` is computed without being asked twice.
+inline constexpr std::size_t kMostExactSeeds = 4096;
+
+/// Throws ArgumentError naming the cost and what to use instead where `exact` takes more seeds than that,
+/// unless options.force; UnsupportedError for what a graph of layers cannot do: `until` and importance
+/// subsets.
+void require_feasible(const Architecture& architecture, const FisherOptions& options);
 
 /// Where the time of a pass went, and its work; of a resumed one together with what came before.
 struct FisherStatistics {

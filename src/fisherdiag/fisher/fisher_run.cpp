@@ -127,7 +127,7 @@ void FisherRun::add_round(Sampling& sampling, const SampleRound& round) {
     add_block(sampling, round, count);
     const bool section_ends =
         shard_section_rows_ && (round_done_ % shard_section_rows_ == 0 || round_done_ == round.count);
-    if (section_ends) sections_.push_back(pass_->sums().take_running());
+    if (section_ends) sections_.push_back(pass_->take_section());
     report_progress();
     if (checkpointer_ && round_done_ < round.count && checkpointer_->due()) save(sampling, false);
   }

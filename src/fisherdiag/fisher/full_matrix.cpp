@@ -8,7 +8,7 @@
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/block_reader.hpp"
 #include "fisherdiag/fisher/request.hpp"
-#include "fisherdiag/fisher/scalar_network.hpp"
+#include "fisherdiag/fisher/scalar_graph.hpp"
 #include "fisherdiag/kernels/table.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 
@@ -29,9 +29,10 @@ class FullPass {
         options_(options),
         context_(context),
         parameters_(network.architecture().parameter_count()),
+        graph_(network),
         seeds_(options.estimator, options.likelihood, network.architecture().outputs(),
                kernels::kernel_table(context.isa())),
-        states_(kBlock),
+        values_(kBlock),
         gradients_(kBlock * parameters_),
         batch_(options.estimator.kind == EstimatorKind::Batched ? parameters_ : 0),
         sum_(parameters_ * parameters_) {}
@@ -40,8 +41,8 @@ class FullPass {
     const std::size_t rows = block.samples().size(), outputs = network_.architecture().outputs();
     std::vector<float> logits(rows * outputs), seed(rows * outputs);
     context_.parallel_for(rows, [&](std::size_t r, std::size_t) {
-      states_[r] = scalar::forward<double>(network_, block.inputs().row(r));
-      const scalar::Vector<double>& z = states_[r].back().sum;
+      values_[r] = graph_.forward(block.inputs().row(r));
+      const scalar::Vector<double>& z = values_[r].back();
       std::transform(z.begin(), z.end(), logits.begin() + static_cast<std::ptrdiff_t>(r * outputs),
                      [](double value) { return static_cast<float>(value); });
     });
@@ -68,17 +69,8 @@ class FullPass {
  private:
   /// gradients_(r, .) = J_r^T seed.
   void write_gradient(std::size_t r, std::span<const float> seed) {
-    const Architecture& architecture = network_.architecture();
-    const auto deltas = scalar::backward(network_, states_[r], {seed.begin(), seed.end()});
-    double* gradient = gradients_.data() + r * parameters_;
-    for (std::size_t l = 0; l < deltas.size(); ++l) {
-      const scalar::Vector<double>& input = states_[r][l].input;
-      double* weight = gradient + architecture.weight_offset(l);
-      for (std::size_t o = 0; o < deltas[l].size(); ++o) {
-        for (std::size_t i = 0; i < input.size(); ++i) weight[o * input.size() + i] = deltas[l][o] * input[i];
-        gradient[architecture.bias_offset(l) + o] = deltas[l][o];
-      }
-    }
+    const scalar::Vector<double> gradient = scalar::gradient(graph_, values_[r], {seed.begin(), seed.end()});
+    std::ranges::copy(gradient, gradients_.begin() + static_cast<std::ptrdiff_t>(r * parameters_));
   }
 
   /// The lower triangle of sum_ += the outer squares of `rows` gradients, in their order; each element is one
@@ -117,11 +109,12 @@ class FullPass {
   const FullMatrixOptions& options_;
   const Context& context_;
   std::size_t parameters_;
+  scalar::ScalarGraph<double> graph_;
   SeedBlock seeds_;
-  std::vector<std::vector<scalar::LayerState<double>>> states_;  // of each sample of the block
-  std::vector<double> gradients_;                                // [kBlock, P], for one column of seeds
-  std::vector<double> batch_;                                    // batched: sum of the open batch's gradients
-  std::vector<double> sum_;                                      // [P, P], lower triangle
+  std::vector<std::vector<scalar::Vector<double>>> values_;  // of each sample of the block
+  std::vector<double> gradients_;                            // [kBlock, P], for one column of seeds
+  std::vector<double> batch_;                                // batched: sum of the open batch's gradients
+  std::vector<double> sum_;                                  // [P, P], lower triangle
   std::size_t in_batch_ = 0;
   std::size_t batches_ = 0;
 };
@@ -163,7 +156,7 @@ std::vector<double> FisherMatrix::diagonal() const {
 
 FisherMatrix compute_full_fisher(const Network& network, Dataset& data, const FullMatrixOptions& options,
                                  const Context& context) {
-  require_chain(network.architecture(), "the full matrix");
+  require_one_position(network.architecture(), "the full matrix");
   const Architecture& architecture = network.architecture();
   require_small(architecture);
   require_fitting_data(network, data, options.estimator, options.likelihood);

@@ -19,28 +19,6 @@ std::size_t round_up(std::size_t n, std::size_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
-/// A sample's numbers as data has them, to one row for each position.
-void to_positions(const ValueShape& shape, MatrixView<const float> rows, const kernels::Strips& target,
-                  std::size_t lanes) {
-  const std::size_t positions = shape.positions();
-  const std::size_t feature_step = shape.channels_first ? positions : 1;
-  const std::size_t position_step = shape.channels_first ? 1 : shape.features;
-  for (std::size_t n = 0; n < rows.rows; ++n)
-    for (std::size_t c = 0; c < shape.features; ++c) {
-      float* to = target.data + c / lanes * target.stride + n * positions * lanes + c % lanes;
-      const float* from = rows.row(n) + c * feature_step;
-      for (std::size_t t = 0; t < positions; ++t) to[t * lanes] = from[t * position_step];
-    }
-}
-
-/// Both layers sum the same elements at the same places.
-bool same_matrix(const Op& a, const Op& b) {
-  if (!a.has_matrix() || !b.has_matrix() || a.gradient_matrix() != b.gradient_matrix()) return false;
-  for (std::size_t c = 0; c < a.gradient_matrix().columns; ++c)
-    if (a.parameter_index(0, c) != b.parameter_index(0, c)) return false;
-  return true;
-}
-
 /// Floats of the largest tile of a tensor whose gradients are added before they are squared.
 std::size_t summed_floats(const GraphNetwork& network, bool batched) {
   std::size_t most = 0;
@@ -98,6 +76,9 @@ struct GraphPass::Worker {
   }
 
   SequenceSeeds seeds;
+  PassTrack* track = nullptr;                          // nullptr: no profile
+  std::vector<kernels::Strips> values, sensitivities;  // of a chunk, here or kept
+  std::vector<GradientRows> gradient_rows;
   std::vector<StripBuffer> activations, deltas;  // of a chunk; empty: kept for the block, or not needed
   OpScratch scratch;
   AlignedBuffer<float> gradients;  // [chunk, vector elements]
@@ -107,17 +88,21 @@ struct GraphPass::Worker {
 };
 
 GraphPass::GraphPass(const Network& network, const Estimator& estimator, Likelihood likelihood,
-                     std::size_t block_rows, const Context& context)
-    : FisherPass(network.parameters().size(), 0),
+                     std::size_t block_rows, const Context& context, PassProfile* profile,
+                     std::size_t section_rows)
+    : FisherPass(network.parameters().size(), section_rows),
       architecture_(network.architecture()),
       context_(context),
+      profile_(profile),
       estimator_(estimator),
       network_(architecture_, context),
       layout_(architecture_, estimator, likelihood, network_.kernels().lanes),
       block_rows_(block_rows),
       kept_gradients_(block_rows * layout_.vector_elements) {
   make_tiles();
+  const std::int64_t packing = profile_ ? PassProfile::now() : 0;
   network_.pack(network, context);
+  if (profile_) profile_->add_to_all({PassPhase::Pack, 0, packing, PassProfile::now()});
   const Graph& graph = network_.graph();
   const std::size_t lanes = network_.kernels().lanes;
   kept_activations_.resize(graph.nodes().size() + 1);
@@ -130,6 +115,8 @@ GraphPass::GraphPass(const Network& network, const Estimator& estimator, Likelih
   }
   for (int w = 0; w < context.threads(); ++w)
     workers_.push_back(std::make_unique<Worker>(network_, layout_, estimator, likelihood));
+  if (profile)
+    for (std::size_t w = 0; w < workers_.size(); ++w) workers_[w]->track = &profile->track(w);
 }
 
 GraphPass::~GraphPass() = default;
@@ -161,11 +148,7 @@ void GraphPass::make_tiles() {
   for (std::size_t t = 0; t < users.size(); ++t) {
     if (!layout_.is_matrix[t]) continue;
     const Op& first = network_.op(users[t].front());
-    for (const std::size_t i : users[t])
-      if (!same_matrix(first, network_.op(i)) || graph.nodes()[i].parameters.front() != t)
-        throw UnsupportedError("layer '" + graph.nodes()[i].layer.name + "' shares '" +
-                               graph.parameters()[t].name +
-                               "' with a layer of another kind; give it a tensor of its own");
+    require_same_matrices(network_, t, users[t]);
     const std::size_t lanes = network_.kernels().lanes;
     const std::size_t strips = (first.gradient_matrix().columns + lanes - 1) / lanes;
     for (std::size_t s = 0; s < strips; s += kTileStrips)
@@ -181,17 +164,24 @@ void GraphPass::add(MatrixView<const float> inputs, MatrixView<const float> targ
   const std::size_t slices = (layout_.vector_elements + kVectorTask - 1) / kVectorTask;
   for (std::size_t begin = 0; begin < layout_.seeds; begin += layout_.seed_group) {
     const std::size_t end = std::min(begin + layout_.seed_group, layout_.seeds);
-    context_.parallel_for(chunks, [&](std::size_t chunk, std::size_t worker) {
-      const FlushDenormals flush;
-      const std::size_t first = chunk * layout_.chunk;
-      if (begin == 0) throw_if_stopped();
-      rows_phase(block, first, std::min(layout_.chunk, inputs.rows - first), begin, end, *workers_[worker]);
-    });
+    {
+      const PassRegionTimer region(profile_, PassRegion::Rows);
+      context_.parallel_for(chunks, [&](std::size_t chunk, std::size_t worker) {
+        const FlushDenormals flush;
+        const std::size_t first = chunk * layout_.chunk;
+        if (begin == 0) throw_if_stopped();
+        rows_phase(block, first, std::min(layout_.chunk, inputs.rows - first), begin, end, *workers_[worker]);
+      });
+    }
+    const PassRegionTimer region(profile_, PassRegion::Tiles);
+    const bool last = end == layout_.seeds;
     context_.parallel_for(tiles_.size() + slices, [&](std::size_t task, std::size_t worker) {
       const FlushDenormals flush;
-      if (task < tiles_.size()) return add_tile(tiles_[task], inputs.rows, end - begin, *workers_[worker]);
+      if (task < tiles_.size())
+        return add_tile(tiles_[task], inputs.rows, end - begin, last, *workers_[worker]);
+      const PassTimer timer(workers_[worker]->track, PassPhase::Merge);
       const std::size_t element = (task - tiles_.size()) * kVectorTask;
-      add_vectors(element, std::min(element + kVectorTask, layout_.vector_elements), inputs.rows);
+      add_vectors(element, std::min(element + kVectorTask, layout_.vector_elements), inputs.rows, last);
     });
   }
   sums_.advance(inputs.rows);
@@ -224,11 +214,17 @@ void GraphPass::rows_phase(const Block& block, std::size_t first, std::size_t co
       block.targets.rows
           ? MatrixView<const float>{block.targets.row(first), count, block.targets.cols, block.targets.stride}
           : block.targets;
-  worker.seeds.prepare(rows, targets, block.samples.subspan(first, count),
-                       block.weights.empty() ? block.weights : block.weights.subspan(first, count));
+  {
+    const PassTimer timer(worker.track, PassPhase::Seeds);
+    worker.seeds.prepare(rows, targets, block.samples.subspan(first, count),
+                         block.weights.empty() ? block.weights : block.weights.subspan(first, count));
+  }
   for (std::size_t k = seed_begin; k < seed_end; ++k) {
-    worker.seeds.write(k, rows);
-    network_.kernels().to_strips(rows.data, outputs, delta(top, k - seed_begin, first, count, worker), {});
+    {
+      const PassTimer timer(worker.track, PassPhase::Seeds);
+      worker.seeds.write(k, rows);
+      network_.kernels().to_strips(rows.data, outputs, delta(top, k - seed_begin, first, count, worker), {});
+    }
     std::fill_n(worker.gradients.data(), count * layout_.vector_elements, 0.f);
     backward(first, count, k - seed_begin, worker);
     keep_gradients(first, count, k == seed_begin, worker);
@@ -236,50 +232,35 @@ void GraphPass::rows_phase(const Block& block, std::size_t first, std::size_t co
 }
 
 void GraphPass::forward(const Block& block, std::size_t first, std::size_t count, Worker& worker) {
-  const Graph& graph = network_.graph();
-  const std::size_t lanes = network_.kernels().lanes;
-  to_positions(graph.input(), {block.inputs.row(first), count, block.inputs.cols, block.inputs.stride},
-               activation(0, first, count, worker), lanes);
-  std::vector<kernels::ConstStrips> inputs;
-  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    inputs.clear();
-    for (const std::size_t v : graph.nodes()[i].inputs) inputs.push_back(activation(v, first, count, worker));
-    network_.op(i).forward({inputs, activation(i + 1, first, count, worker), count, &worker.scratch,
-                            block.samples.data() + first});
+  worker.values.clear();
+  for (std::size_t v = 0; v <= network_.nodes(); ++v)
+    worker.values.push_back(activation(v, first, count, worker));
+  {
+    const PassTimer timer(worker.track, PassPhase::Strips);
+    network_.load({block.inputs.row(first), count, block.inputs.cols, block.inputs.stride}, worker.values[0]);
   }
+  network_.forward(worker.values, count, block.samples.data() + first, worker.scratch, [&](std::size_t i) {
+    return PassTimer(worker.track, PassPhase::Forward, i,
+                     static_cast<double>(count) * network_.op(i).flops().forward);
+  });
 }
 
 void GraphPass::backward(std::size_t first, std::size_t count, std::size_t seed, Worker& worker) {
   const Graph& graph = network_.graph();
-  std::vector<bool> written(graph.nodes().size() + 1, false);
-  std::vector<kernels::ConstStrips> inputs;
-  std::vector<kernels::Strips> below;
-  std::vector<GradientRows> gradients;
-  written.back() = true;
-  for (std::size_t i = graph.nodes().size(); i-- > 0;) {
-    // A layer nothing depends on has no sensitivities.
-    if (!layout_.needs_delta[i + 1] || !written[i + 1]) continue;
-    const GraphNode& node = graph.nodes()[i];
-    inputs.clear();
-    below.clear();
-    gradients.clear();
-    bool add[8] = {};
-    for (std::size_t j = 0; j < node.inputs.size(); ++j) {
-      const std::size_t v = node.inputs[j];
-      inputs.push_back(activation(v, first, count, worker));
-      below.push_back(delta(v, seed, first, count, worker));
-      add[j] = written[v];
-      written[v] = true;
-    }
-    for (const std::size_t t : node.parameters)
-      gradients.push_back(
-          layout_.is_matrix[t]
-              ? GradientRows{}
-              : GradientRows{worker.gradients.data() + layout_.vector_offset[t], layout_.vector_elements});
-    network_.op(i).backward({inputs, activation(i + 1, first, count, worker),
-                             delta(i + 1, seed, first, count, worker), count, below,
-                             std::span<const bool>(add, node.inputs.size()), gradients, &worker.scratch});
-  }
+  worker.sensitivities.clear();
+  for (std::size_t v = 0; v <= network_.nodes(); ++v)
+    worker.sensitivities.push_back(delta(v, seed, first, count, worker));
+  worker.gradient_rows.assign(graph.parameters().size(), {});
+  for (std::size_t t = 0; t < worker.gradient_rows.size(); ++t)
+    if (!layout_.is_matrix[t])
+      worker.gradient_rows[t] = {worker.gradients.data() + layout_.vector_offset[t], layout_.vector_elements};
+  network_.backward(
+      worker.values, worker.sensitivities, worker.gradient_rows, count, worker.scratch, [&](std::size_t i) {
+        const bool wanted = std::ranges::any_of(graph.nodes()[i].inputs,
+                                                [&](std::size_t v) { return layout_.needs_delta[v]; });
+        return PassTimer(worker.track, PassPhase::Backward, i,
+                         wanted ? static_cast<double>(count) * network_.op(i).flops().backward : 0);
+      });
 }
 
 /// Squares of the small tensors' gradients, summed over seeds; batched keeps the gradients.
@@ -303,31 +284,48 @@ OpAccumulate GraphPass::request(const Tile& tile, std::size_t node, std::size_t 
   return a;
 }
 
-void GraphPass::add_tile(const Tile& tile, std::size_t rows, std::size_t seeds, Worker& worker) {
-  const std::size_t node = tile.nodes.front();
-  if (estimator_.kind == EstimatorKind::Batched) {
-    for (std::size_t first = 0; first < rows; first += layout_.chain)
-      add_summed(tile, first, std::min(layout_.chain, rows - first), 0, worker);
-    return;
+/// `last`: no seeds of these samples come after.
+void GraphPass::add_tile(const Tile& tile, std::size_t rows, std::size_t seeds, bool last, Worker& worker) {
+  const std::size_t node = tile.nodes.front(), lanes = network_.kernels().lanes;
+  const GradientMatrix matrix = network_.op(node).gradient_matrix();
+  const double columns =
+      static_cast<double>(std::min(tile.strip_end * lanes, matrix.columns) - tile.strip_begin * lanes);
+  const PassTimer timer(worker.track, PassPhase::Accumulate, node,
+                        static_cast<double>(rows * seeds) * network_.op(node).flops().accumulate * columns /
+                            static_cast<double>(matrix.columns));
+  for (std::size_t chain = 0; chain < rows; chain += layout_.chain) {
+    const std::size_t end = std::min(chain + layout_.chain, rows);
+    add_chain(tile, chain, end, seeds, worker);
+    if (last && sums_.ends_at(end)) fold_section(tile);
   }
+}
+
+void GraphPass::add_chain(const Tile& tile, std::size_t begin, std::size_t end, std::size_t seeds,
+                          Worker& worker) {
+  if (estimator_.kind == EstimatorKind::Batched) return add_summed(tile, begin, end - begin, 0, worker);
   if (tile.nodes.size() > 1) {
-    for (std::size_t n = 0; n < rows; ++n)
+    for (std::size_t n = begin; n < end; ++n)
       for (std::size_t k = 0; k < seeds; ++k) add_summed(tile, n, 1, k, worker);
     return;
   }
-  const std::size_t step = network_.op(node).accumulate_samples();
-  for (std::size_t chain = 0; chain < rows; chain += layout_.chain) {
-    const std::size_t end = std::min(chain + layout_.chain, rows);
-    for (std::size_t first = chain; first < end; first += step) {
-      const std::size_t count = std::min(step, end - first);
-      OpAccumulate a = request(tile, node, first, count, worker);
-      worker.tile_deltas.clear();
-      for (std::size_t k = 0; k < seeds; ++k)
-        worker.tile_deltas.push_back(delta(node + 1, k, first, count, worker));
-      a.deltas = worker.tile_deltas;
-      network_.op(node).accumulate(a);
-    }
+  const std::size_t node = tile.nodes.front(), step = network_.op(node).accumulate_samples();
+  for (std::size_t first = begin; first < end; first += step) {
+    const std::size_t count = std::min(step, end - first);
+    OpAccumulate a = request(tile, node, first, count, worker);
+    worker.tile_deltas.clear();
+    for (std::size_t k = 0; k < seeds; ++k)
+      worker.tile_deltas.push_back(delta(node + 1, k, first, count, worker));
+    a.deltas = worker.tile_deltas;
+    network_.op(node).accumulate(a);
   }
+}
+
+void GraphPass::fold_section(const Tile& tile) {
+  const std::size_t lanes = network_.kernels().lanes, first = tile.strip_begin * lanes;
+  const GradientMatrix matrix = network_.op(tile.nodes.front()).gradient_matrix();
+  const std::size_t offset = architecture_.parameters()[tile.tensor].offset + first;
+  const std::size_t count = std::min(tile.strip_end * lanes, matrix.columns) - first;
+  for (std::size_t r = 0; r < matrix.rows; ++r) sums_.fold(offset + r * matrix.columns, count);
 }
 
 /// The square of the sum of `count` samples' gradients over all layers that use the tensor; for batched, of
@@ -360,12 +358,13 @@ void GraphPass::add_summed(const Tile& tile, std::size_t first, std::size_t coun
 }
 
 /// Elements [begin, end) of the small tensors, as one row of kept_gradients_ holds them.
-void GraphPass::add_vectors(std::size_t begin, std::size_t end, std::size_t rows) {
+void GraphPass::add_vectors(std::size_t begin, std::size_t end, std::size_t rows, bool last) {
   const bool batched = estimator_.kind == EstimatorKind::Batched;
   for (std::size_t t = 0; t < architecture_.parameters().size(); ++t) {
     if (layout_.is_matrix[t]) continue;
     const std::size_t offset = layout_.vector_offset[t], size = architecture_.parameters()[t].size;
-    double* sums = sums_.data() + architecture_.parameters()[t].offset;
+    const std::size_t place = architecture_.parameters()[t].offset;
+    double* sums = sums_.data() + place;
     for (std::size_t e = std::max(begin, offset); e < std::min(end, offset + size); ++e)
       for (std::size_t chain = 0; chain < rows; chain += layout_.chain) {
         const std::size_t count = std::min(layout_.chain, rows - chain);
@@ -374,24 +373,24 @@ void GraphPass::add_vectors(std::size_t begin, std::size_t end, std::size_t rows
           sum += static_cast<double>(kept_gradients_[n * layout_.vector_elements + e]);
         const double mean = sum / static_cast<double>(count);
         sums[e - offset] += batched ? mean * mean : sum;
+        if (last && sums_.ends_at(chain + count)) sums_.fold(place + e - offset, 1);
       }
   }
 }
 
-AlignedBuffer<double> GraphPass::take_sum() {
-  const AlignedBuffer<double> sum = sums_.take();
-  AlignedBuffer<double> ordered(sum.size());
-  std::ranges::copy(sum, ordered.begin());
+AlignedBuffer<double> GraphPass::in_parameter_order(AlignedBuffer<double> sum) const {
+  std::vector<double> row;
   for (const Tile& tile : tiles_) {
     if (tile.strip_begin) continue;  // one tile of each matrix
     const Op& op = network_.op(tile.nodes.front());
     const GradientMatrix matrix = op.gradient_matrix();
-    const std::size_t offset = architecture_.parameters()[tile.tensor].offset;
-    for (std::size_t r = 0; r < matrix.rows; ++r)
-      for (std::size_t c = 0; c < matrix.columns; ++c)
-        ordered[offset + op.parameter_index(r, c)] = sum[offset + r * matrix.columns + c];
+    double* values = sum.data() + architecture_.parameters()[tile.tensor].offset;
+    for (std::size_t r = 0; r < matrix.rows; ++r) {
+      row.assign(values + r * matrix.columns, values + (r + 1) * matrix.columns);
+      for (std::size_t c = 0; c < matrix.columns; ++c) values[op.parameter_index(r, c)] = row[c];
+    }
   }
-  return ordered;
+  return sum;
 }
 
 }  // namespace fisherdiag

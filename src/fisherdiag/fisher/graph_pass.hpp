@@ -24,21 +24,22 @@ namespace fisherdiag {
 class GraphPass : public FisherPass {
  public:
   /// `block_rows`: as GraphLayout says. Throws UnsupportedError for tensors shared between layers of
-  /// different kinds.
+  /// different kinds. `profile`: nullptr, or as BlockPass; layers are counted as Graph::nodes().
+  /// `section_rows`: a multiple of the chain, or 0.
   GraphPass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,
-            const Context& context);
+            const Context& context, PassProfile* profile = nullptr, std::size_t section_rows = 0);
   ~GraphPass() override;
 
   /// Bytes a pass with `block_rows` allocates, its sums included.
   static std::size_t bytes(const Architecture& architecture, const Estimator& estimator,
                            Likelihood likelihood, std::size_t block_rows, const Context& context);
 
-  /// As FisherPass; traces are not supported. Sums are kept in one section, matrices as their operation
-  /// orders them.
+  /// As FisherPass; traces are not supported. Sums of matrices are kept as their operation orders them.
   void add(MatrixView<const float> inputs, MatrixView<const float> targets,
            std::span<const std::uint64_t> samples, std::span<const float> weights = {},
            MatrixView<double> traces = {}) override;
-  AlignedBuffer<double> take_sum() override;
+  AlignedBuffer<double> take_sum() override { return in_parameter_order(sums_.take()); }
+  AlignedBuffer<double> take_section() override { return in_parameter_order(sums_.take_running()); }
 
  private:
   struct Worker;
@@ -66,12 +67,16 @@ class GraphPass : public FisherPass {
                         Worker& worker);
   OpAccumulate request(const Tile& tile, std::size_t node, std::size_t first, std::size_t count,
                        Worker& worker);
-  void add_tile(const Tile& tile, std::size_t rows, std::size_t seeds, Worker& worker);
+  void add_tile(const Tile& tile, std::size_t rows, std::size_t seeds, bool last, Worker& worker);
+  void add_chain(const Tile& tile, std::size_t first, std::size_t end, std::size_t seeds, Worker& worker);
+  void fold_section(const Tile& tile);
   void add_summed(const Tile& tile, std::size_t first, std::size_t count, std::size_t seed, Worker& worker);
-  void add_vectors(std::size_t begin, std::size_t end, std::size_t rows);
+  void add_vectors(std::size_t begin, std::size_t end, std::size_t rows, bool last);
+  AlignedBuffer<double> in_parameter_order(AlignedBuffer<double> sum) const;
 
   const Architecture& architecture_;
   const Context& context_;
+  PassProfile* profile_;
   Estimator estimator_;
   GraphNetwork network_;
   GraphLayout layout_;

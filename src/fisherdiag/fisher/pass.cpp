@@ -28,7 +28,8 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
     if (options.precision != Precision::Float32)
       throw UnsupportedError(
           "precision bf16 covers chains of linear layers; use float32 for graphs of layers");
-    return std::make_unique<GraphPass>(network, options.estimator, options.likelihood, block_rows, context);
+    return std::make_unique<GraphPass>(network, options.estimator, options.likelihood, block_rows, context,
+                                       options.profile, section_rows);
   }
   if (options.precision == Precision::Float32)
     return std::make_unique<BlockPass>(network, options.estimator, options.likelihood, block_rows, context,
@@ -40,7 +41,6 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
 
 std::size_t pass_section_rows(const Architecture& architecture, const FisherOptions& options,
                               std::size_t samples, const Context& context) {
-  if (architecture.graph()) return 0;
   if (options.subset.kind != SubsetKind::All || options.max_samples || options.until) return 0;
   const std::size_t rows =
       section_rows(architecture.parameter_count(), pass_chain_rows(architecture, options, context), samples);

@@ -42,6 +42,9 @@ class FisherPass {
   /// The sum over everything, in parameter order. The pass is empty afterwards.
   virtual AlignedBuffer<double> take_sum() { return sums_.take(); }
 
+  /// The running section's sum, in parameter order; another one starts at zero.
+  virtual AlignedBuffer<double> take_section() { return sums_.take_running(); }
+
  protected:
   /// For add(), as long as the sums are untouched.
   void throw_if_stopped() const;
@@ -57,8 +60,8 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
                                       std::size_t block_rows, std::size_t section_rows,
                                       const Context& context);
 
-/// Samples of a section of that pass over `samples` samples (sections.hpp); 0 for a subset, for a graph of
-/// layers, or where one section holds all.
+/// Samples of a section of that pass over `samples` samples (sections.hpp); 0 for a subset, or where one
+/// section holds all.
 std::size_t pass_section_rows(const Architecture& architecture, const FisherOptions& options,
                               std::size_t samples, const Context& context);
 

@@ -25,7 +25,7 @@ constexpr std::size_t kMostCalibrationParameters = std::size_t{32} << 20;
 constexpr double kChunkRows = 128;
 
 bool too_large(const Architecture& architecture) {
-  return architecture.parameter_count() > kMostCalibrationParameters;
+  return !architecture.graph() && architecture.parameter_count() > kMostCalibrationParameters;
 }
 
 PassTimes measure(const Architecture& architecture, const PlanRequest& request, const FisherOptions& options,
@@ -34,7 +34,10 @@ PassTimes measure(const Architecture& architecture, const PlanRequest& request, 
   if (!request.network || too_large(architecture)) random = Network::random(architecture, 1);
   std::unique_ptr<Dataset> synthetic;
   if (!request.data || too_large(architecture))
-    synthetic = open_dataset("synthetic:2048", std::nullopt, {architecture.inputs(), architecture.outputs()});
+    synthetic =
+        open_dataset("synthetic:2048", std::nullopt,
+                     {architecture.inputs(), architecture.outputs(),
+                      architecture.graph() ? architecture.graph()->tokens() : 0, architecture.positions()});
   return calibrate_pass(random ? *random : *request.network, synthetic ? *synthetic : *request.data, options,
                         block_rows, context);
 }
@@ -54,7 +57,8 @@ void plan_memory(FisherPlan& plan, const Architecture& architecture, const PlanR
   const Subset subset =
       options.max_samples ? Subset{SubsetKind::Uniform, options.max_samples} : options.subset;
   const Sampling sampling(subset, options.until, request.samples, architecture.layers().size(),
-                          options.estimator.seed, options.estimator.kind != EstimatorKind::Batched);
+                          options.estimator.seed,
+                          options.estimator.kind != EstimatorKind::Batched && !architecture.graph());
   plan.samples = sampling.bound();
   plan.scored_samples = sampling.needs_scores() ? request.samples : 0;
   FisherOptions bounded = options;
@@ -75,6 +79,12 @@ double fisher_bytes_moved(const Architecture& architecture, const Estimator& est
                           std::size_t last_level) {
   constexpr double kFloat = sizeof(float), kDouble = sizeof(double);
   double weights = 0, strips = 0;
+  if (const Graph* graph = architecture.graph()) {
+    weights = 2 * static_cast<double>(architecture.parameter_count()) * kFloat;
+    strips = static_cast<double>(graph->input().size()) * kFloat;
+    for (const GraphNode& node : graph->nodes())
+      strips += static_cast<double>(node.output.size()) * kFloat * 2;
+  }
   for (std::size_t l = 0; l < architecture.layers().size(); ++l) {
     const LinearLayer& layer = architecture.layers()[l];
     weights += static_cast<double>(layer.inputs * layer.outputs) * kFloat * (l > 0 ? 2 : 1);
@@ -93,8 +103,8 @@ double fisher_bytes_moved(const Architecture& architecture, const Estimator& est
 
 FisherPlan plan_fisher(const Architecture& architecture, const PlanRequest& request,
                        const FisherOptions& options, const Context& context) {
-  require_chain(architecture, "the plan");
   check_estimator(options.estimator, options.likelihood, architecture.outputs());
+  require_feasible(architecture, options);
   if (request.samples == 0) throw ArgumentError("a plan needs at least one sample");
   FisherPlan plan;
   plan_memory(plan, architecture, request, options, context);

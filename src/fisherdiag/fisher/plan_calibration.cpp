@@ -12,6 +12,7 @@
 #include "fisherdiag/fisher/pass.hpp"
 #include "fisherdiag/fisher/sample_scores.hpp"
 #include "fisherdiag/kernels/table.hpp"
+#include "fisherdiag/likelihood/sequence_seeds.hpp"
 
 namespace fisherdiag {
 
@@ -123,15 +124,16 @@ PassTimes calibrate_pass(const Network& network, Dataset& rows, const FisherOpti
                          std::size_t block_rows, const Context& context) {
   const double start = now();
   const Architecture& architecture = network.architecture();
-  const bool categorical = options.likelihood == Likelihood::Categorical;
+  const std::size_t positions = architecture.positions();
+  const bool labels = options.likelihood == Likelihood::Categorical && positions == 1;
   const CalibrationSize size = choose_size(architecture, options, block_rows, context);
-  RepeatedRows data(rows, size.block_rows * size.blocks,
-                    categorical ? TargetKind::Labels : TargetKind::Values,
-                    categorical ? 1 : architecture.outputs());
+  RepeatedRows data(rows, size.block_rows * size.blocks, labels ? TargetKind::Labels : TargetKind::Values,
+                    target_width(options.likelihood, architecture.outputs(), positions));
   FisherOptions own;
   own.estimator = options.estimator;
   own.likelihood = options.likelihood;
   own.precision = options.precision;
+  own.force = options.force;
   own.max_memory_bytes = fisher_memory(architecture, own, data.size(), size.block_rows, context);
 
   PassTimes times;

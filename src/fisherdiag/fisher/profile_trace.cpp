@@ -30,7 +30,7 @@ Json name_event(const char* kind, std::size_t thread, const std::string& name) {
 Json span_event(const PassSpan& span, std::size_t thread, std::int64_t origin,
                 const Architecture& architecture) {
   std::string name(pass_phase_name(span.phase));
-  if (has_layer(span.phase)) name += " " + architecture.layers()[span.layer].name;
+  if (has_layer(span.phase)) name += " " + architecture.layer_name(span.layer);
   return {{"name", name},
           {"cat", category(span.region)},
           {"ph", "X"},

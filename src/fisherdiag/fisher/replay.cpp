@@ -6,7 +6,7 @@
 #include <span>
 
 #include "fisherdiag/base/error.hpp"
-#include "fisherdiag/fisher/scalar_network.hpp"
+#include "fisherdiag/fisher/scalar_graph.hpp"
 #include "fisherdiag/io/safetensors.hpp"
 
 namespace fisherdiag {
@@ -54,11 +54,11 @@ struct Deviation {
   }
 };
 
-void check_names(const SafetensorsFile& file, const Architecture& architecture) {
+void check_names(const SafetensorsFile& file, const Graph& graph, const Architecture& architecture) {
   for (const TensorEntry& entry : file.tensors()) {
     bool known = entry.name == "inputs" || entry.name == "logits";
-    for (const LinearLayer& layer : architecture.layers())
-      known = known || entry.name == std::string(kLayerPrefix) + layer.name;
+    for (const GraphNode& node : graph.nodes())
+      known = known || entry.name == std::string(kLayerPrefix) + node.layer.name;
     if (!known)
       throw DataError(file.path().string() + ": tensor '" + entry.name +
                       "' is of no layer of the architecture " + architecture.summary());
@@ -82,29 +82,31 @@ std::filesystem::path reference_path(const std::filesystem::path& weights) {
 ReplayReport replay_reference(const Network& network, const std::filesystem::path& reference) {
   const SafetensorsFile file(reference);
   const Architecture& architecture = network.architecture();
-  check_names(file, architecture);
+  const scalar::ScalarGraph<double> scalar(network);
+  const Graph& graph = scalar.graph();
+  check_names(file, graph, architecture);
   const TensorEntry& input_entry = require_tensor(file, "inputs");
   const std::size_t samples = input_entry.shape.empty() ? 0 : input_entry.shape[0];
   const std::vector<float> inputs = read_rows(file, input_entry, samples, architecture.inputs());
   const std::vector<float> logits =
-      read_rows(file, require_tensor(file, "logits"), samples, architecture.outputs());
+      read_rows(file, require_tensor(file, "logits"), samples, graph.output().size());
   std::map<std::size_t, std::vector<float>> outputs;  // of the layers that the file has
-  for (std::size_t l = 0; l < architecture.layers().size(); ++l)
-    if (const TensorEntry* entry = file.find(std::string(kLayerPrefix) + architecture.layers()[l].name))
-      outputs[l] = read_rows(file, *entry, samples, architecture.layers()[l].outputs);
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i)
+    if (const TensorEntry* entry = file.find(std::string(kLayerPrefix) + graph.nodes()[i].layer.name))
+      outputs[i] = read_rows(file, *entry, samples, graph.nodes()[i].output.size());
 
   std::map<std::size_t, Deviation> deviations;
   Deviation of_logits;
   for (std::size_t n = 0; n < samples; ++n) {
-    const auto states = scalar::forward<double>(network, inputs.data() + n * architecture.inputs());
-    for (const auto& [layer, values] : outputs)
-      deviations[layer].add(states[layer].sum, values.data() + n * states[layer].sum.size());
-    of_logits.add(states.back().sum, logits.data() + n * architecture.outputs());
+    const auto values = scalar.forward(inputs.data() + n * architecture.inputs());
+    for (const auto& [layer, wanted] : outputs)
+      deviations[layer].add(values[layer + 1], wanted.data() + n * values[layer + 1].size());
+    of_logits.add(values.back(), logits.data() + n * graph.output().size());
   }
   ReplayReport report;
   report.samples = samples;
   for (const auto& [layer, deviation] : deviations)
-    report.layers.push_back({architecture.layers()[layer].name, deviation.relative(), false});
+    report.layers.push_back({graph.nodes()[layer].layer.name, deviation.relative(), false});
   report.layers.push_back({"logits", of_logits.relative(), false});
   for (ReplayLayer& layer : report.layers) layer.passed = layer.error <= kReplayTolerance;
   report.passed = report.first_difference() == nullptr;

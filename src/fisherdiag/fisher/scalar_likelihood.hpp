@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "fisherdiag/fisher/scalar_network.hpp"
+#include "fisherdiag/fisher/scalar_layer.hpp"
 #include "fisherdiag/likelihood/estimator.hpp"
 #include "fisherdiag/likelihood/likelihood.hpp"
 

@@ -41,6 +41,10 @@ class Architecture {
 
   /// The graph; nullptr: the architecture is a chain.
   const Graph* graph() const { return graph_.get(); }
+  /// Name of layer `layer` of the chain or node of the graph.
+  const std::string& layer_name(std::size_t layer) const {
+    return graph_ ? graph_->nodes()[layer].layer.name : layers_[layer].name;
+  }
   /// Of a chain; empty for a graph.
   const std::vector<LinearLayer>& layers() const { return layers_; }
   /// weight and bias of each layer, in order; tensors that layers share once.

@@ -63,6 +63,11 @@ void Graph::add(LayerDescription layer) {
   }
   for (const OpParameter& p : op->parameters())
     node.parameters.push_back(tensor_of(layer, p.role, p.shape, {p.start, p.bound, 1}));
+  for (const OpBuffer& b : op->buffers()) {
+    node.buffers.push_back(buffers_.size());
+    buffers_.push_back({layer.name + "." + b.role, b.shape, buffer_count(), elements(b.shape)});
+    buffer_starts_.push_back(b.start);
+  }
   node.layer = std::move(layer);
   nodes_.push_back(std::move(node));
 }

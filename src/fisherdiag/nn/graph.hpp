@@ -16,6 +16,7 @@ struct GraphNode {
   LayerDescription layer;
   std::vector<std::size_t> inputs;      ///< values, all smaller than its own
   std::vector<std::size_t> parameters;  ///< tensors, in the order of Op::parameters()
+  std::vector<std::size_t> buffers;     ///< tensors, in the order of Op::buffers()
   ValueShape output;
 };
 
@@ -36,6 +37,13 @@ class Graph {
 
   const std::vector<ParameterTensor>& parameters() const { return parameters_; }
   std::size_t parameter_count() const { return parameter_count_; }
+  /// Constants of the layers, as the statistics of batch norm, in a vector of their own.
+  const std::vector<ParameterTensor>& buffers() const { return buffers_; }
+  std::size_t buffer_count() const {
+    return buffers_.empty() ? 0 : buffers_.back().offset + buffers_.back().size;
+  }
+  /// What buffer t starts with.
+  float buffer_start(std::size_t t) const { return buffer_starts_[t]; }
   /// Initial values of tensor t are uniform in start +- bound.
   double start(std::size_t t) const { return initial_[t].start; }
   double bound(std::size_t t) const { return initial_[t].bound; }
@@ -61,6 +69,8 @@ class Graph {
   std::vector<GraphNode> nodes_;
   std::vector<ParameterTensor> parameters_;
   std::vector<Initial> initial_;
+  std::vector<ParameterTensor> buffers_;
+  std::vector<float> buffer_starts_;
   std::size_t parameter_count_ = 0, tokens_ = 0;
 };
 

@@ -2,12 +2,40 @@
 
 #include <algorithm>
 
+#include "fisherdiag/base/error.hpp"
+
 namespace fisherdiag {
+
+namespace {
+
+/// Inputs and tensors of a layer at most.
+constexpr std::size_t kMostInputs = 8, kMostParameters = 8;
+
+/// Both layers sum the same elements at the same places.
+bool same_matrix(const Op& a, const Op& b) {
+  if (!a.has_matrix() || !b.has_matrix() || a.gradient_matrix() != b.gradient_matrix()) return false;
+  for (std::size_t c = 0; c < a.gradient_matrix().columns; ++c)
+    if (a.parameter_index(0, c) != b.parameter_index(0, c)) return false;
+  return true;
+}
+
+}  // namespace
 
 std::unique_ptr<Op> make_node_op(const Graph& graph, std::size_t node) {
   std::vector<ValueShape> shapes;
   for (const std::size_t v : graph.nodes()[node].inputs) shapes.push_back(graph.value(v));
   return make_op(graph.nodes()[node].layer, shapes);
+}
+
+void require_same_matrices(const GraphNetwork& network, std::size_t tensor,
+                           const std::vector<std::size_t>& users) {
+  const Graph& graph = network.graph();
+  for (const std::size_t i : users)
+    if (!same_matrix(network.op(users.front()), network.op(i)) ||
+        graph.nodes()[i].parameters.front() != tensor)
+      throw UnsupportedError("layer '" + graph.nodes()[i].layer.name + "' shares '" +
+                             graph.parameters()[tensor].name +
+                             "' with a layer of another kind; give it a tensor of its own");
 }
 
 GraphNetwork::GraphNetwork(const Architecture& architecture, const Context& context)
@@ -25,8 +53,57 @@ void GraphNetwork::pack(const Network& network, const Context& context) {
       const ParameterTensor& tensor = graph_.parameters()[t];
       parameters.push_back(network.parameters().subspan(tensor.offset, tensor.size));
     }
+    for (const std::size_t t : graph_.nodes()[i].buffers) {
+      const ParameterTensor& tensor = graph_.buffers()[t];
+      parameters.push_back(network.buffers().subspan(tensor.offset, tensor.size));
+    }
     if (!parameters.empty()) ops_[i]->pack(parameters);
   });
+}
+
+void GraphNetwork::load(MatrixView<const float> inputs, const kernels::Strips& value) const {
+  const ValueShape& shape = graph_.input();
+  const std::size_t positions = shape.positions(), lanes = kernels_.lanes;
+  const std::size_t feature_step = shape.channels_first ? positions : 1;
+  const std::size_t position_step = shape.channels_first ? 1 : shape.features;
+  for (std::size_t n = 0; n < inputs.rows; ++n)
+    for (std::size_t c = 0; c < shape.features; ++c) {
+      float* to = value.data + c / lanes * value.stride + n * positions * lanes + c % lanes;
+      const float* from = inputs.row(n) + c * feature_step;
+      for (std::size_t t = 0; t < positions; ++t) to[t * lanes] = from[t * position_step];
+    }
+}
+
+void GraphNetwork::forward_layer(std::size_t i, std::span<const kernels::Strips> values, std::size_t samples,
+                                 const std::uint64_t* sample_ids, OpScratch& scratch) const {
+  kernels::ConstStrips inputs[kMostInputs];
+  const std::vector<std::size_t>& from = graph_.nodes()[i].inputs;
+  for (std::size_t j = 0; j < from.size(); ++j) inputs[j] = values[from[j]];
+  ops_[i]->forward({std::span(inputs, from.size()), values[i + 1], samples, &scratch, sample_ids});
+}
+
+void GraphNetwork::backward_layer(std::size_t i, std::span<const kernels::Strips> values,
+                                  std::span<const kernels::Strips> deltas,
+                                  std::span<const GradientRows> gradients, std::size_t samples,
+                                  OpScratch& scratch, std::vector<bool>& written) const {
+  const GraphNode& node = graph_.nodes()[i];
+  const std::size_t count = node.inputs.size();
+  kernels::ConstStrips inputs[kMostInputs];
+  kernels::Strips below[kMostInputs];
+  bool add[kMostInputs] = {};
+  for (std::size_t j = 0; j < count; ++j) {
+    const std::size_t v = node.inputs[j];
+    inputs[j] = values[v];
+    below[j] = deltas[v];
+    add[j] = written[v];
+    written[v] = true;
+  }
+  GradientRows own[kMostParameters];
+  for (std::size_t p = 0; p < node.parameters.size(); ++p) own[p] = gradients[node.parameters[p]];
+  ops_[i]->backward({std::span<const kernels::ConstStrips>(inputs, count), values[i + 1], deltas[i + 1],
+                     samples, std::span<const kernels::Strips>(below, count),
+                     std::span<const bool>(add, count),
+                     std::span<const GradientRows>(own, node.parameters.size()), &scratch});
 }
 
 std::size_t GraphNetwork::packed_bytes() const {

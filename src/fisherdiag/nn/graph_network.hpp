@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
+#include "fisherdiag/base/matrix_view.hpp"
 #include "fisherdiag/nn/network.hpp"
 #include "fisherdiag/nn/op.hpp"
 #include "fisherdiag/parallel/context.hpp"
@@ -24,15 +27,54 @@ class GraphNetwork {
   std::size_t nodes() const { return ops_.size(); }
   const kernels::KernelTable& kernels() const { return kernels_; }
 
+  /// Rows of samples as data has them to one row for each position: value 0.
+  void load(MatrixView<const float> inputs, const kernels::Strips& value) const;
+  /// values[v] of every layer from values[0]. sample_ids: as OpForward. watch(node) is made before a layer
+  /// and destroyed after it.
+  template <class Watch>
+  void forward(std::span<const kernels::Strips> values, std::size_t samples, const std::uint64_t* sample_ids,
+               OpScratch& scratch, const Watch& watch) const {
+    for (std::size_t i = 0; i < ops_.size(); ++i) {
+      [[maybe_unused]] const auto watched = watch(i);
+      forward_layer(i, values, samples, sample_ids, scratch);
+    }
+  }
+  /// deltas.back() taken to the sensitivities of all values whose deltas have data. gradients[t]: of tensor
+  /// t, to be added to; no data: of a matrix.
+  template <class Watch>
+  void backward(std::span<const kernels::Strips> values, std::span<const kernels::Strips> deltas,
+                std::span<const GradientRows> gradients, std::size_t samples, OpScratch& scratch,
+                const Watch& watch) const {
+    std::vector<bool> written(values.size(), false);
+    written.back() = true;
+    for (std::size_t i = ops_.size(); i-- > 0;) {
+      // A layer nothing depends on, or with no parameters below, has no sensitivities.
+      if (!deltas[i + 1].data || !written[i + 1]) continue;
+      [[maybe_unused]] const auto watched = watch(i);
+      backward_layer(i, values, deltas, gradients, samples, scratch, written);
+    }
+  }
+
   std::size_t packed_bytes() const;
   /// Floats of scratch any operation needs.
   std::size_t scratch_floats() const;
 
  private:
+  void forward_layer(std::size_t node, std::span<const kernels::Strips> values, std::size_t samples,
+                     const std::uint64_t* sample_ids, OpScratch& scratch) const;
+  void backward_layer(std::size_t node, std::span<const kernels::Strips> values,
+                      std::span<const kernels::Strips> deltas, std::span<const GradientRows> gradients,
+                      std::size_t samples, OpScratch& scratch, std::vector<bool>& written) const;
+
   const Graph& graph_;
   const kernels::KernelTable& kernels_;
   std::vector<std::unique_ptr<Op>> ops_;
 };
+
+/// Throws UnsupportedError naming a layer unless all of `users`, the layers that share matrix `tensor`, sum
+/// the same elements at the same places.
+void require_same_matrices(const GraphNetwork& network, std::size_t tensor,
+                           const std::vector<std::size_t>& users);
 
 /// The operation of one node, not prepared: shapes and flops only.
 std::unique_ptr<Op> make_node_op(const Graph& graph, std::size_t node);

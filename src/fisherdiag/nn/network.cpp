@@ -1,6 +1,8 @@
 #include "fisherdiag/nn/network.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,10 +36,33 @@ void read_parameter(const SafetensorsFile& file, const ParameterTensor& paramete
       throw DataError(where + "element " + std::to_string(i) + " of '" + parameter.name + "' is not finite");
 }
 
+std::span<const ParameterTensor> buffers_of(const Architecture& architecture) {
+  return architecture.graph() ? architecture.graph()->buffers() : std::span<const ParameterTensor>();
+}
+
+/// PyTorch's batch norm also saves how many batches it has seen.
+bool counts_batches(const std::string& name, const Architecture& architecture) {
+  constexpr std::string_view kCount = ".num_batches_tracked";
+  if (!name.ends_with(kCount)) return false;
+  const std::string mean = name.substr(0, name.size() - kCount.size()) + ".running_mean";
+  return std::ranges::any_of(buffers_of(architecture), [&](const auto& b) { return b.name == mean; });
+}
+
+void require_variances(const Network& network, const std::filesystem::path& path) {
+  for (const ParameterTensor& tensor : buffers_of(network.architecture()))
+    if (tensor.name.ends_with(".running_var"))
+      for (const float value : network.buffers().subspan(tensor.offset, tensor.size))
+        if (value < 0)
+          throw DataError(path.string() + ": '" + tensor.name +
+                          "' has a value below 0, which no variance is");
+}
+
 void reject_unknown_keys(const SafetensorsFile& file, const Architecture& architecture) {
   for (const TensorEntry& entry : file.tensors()) {
     bool known = false;
     for (const ParameterTensor& parameter : architecture.parameters()) known |= parameter.name == entry.name;
+    for (const ParameterTensor& buffer : buffers_of(architecture)) known |= buffer.name == entry.name;
+    known |= counts_batches(entry.name, architecture);
     if (!known)
       throw DataError(file.path().string() + ": tensor '" + entry.name +
                       "' is not a parameter of the architecture " + architecture.summary());
@@ -49,6 +74,9 @@ Network load_parameters(const SafetensorsFile& file, Architecture architecture) 
   reject_unknown_keys(file, network.architecture());
   for (const ParameterTensor& parameter : network.architecture().parameters())
     read_parameter(file, parameter, network.parameters().subspan(parameter.offset, parameter.size));
+  for (const ParameterTensor& buffer : buffers_of(network.architecture()))
+    read_parameter(file, buffer, network.buffers().subspan(buffer.offset, buffer.size));
+  require_variances(network, file.path());
   return network;
 }
 
@@ -61,7 +89,14 @@ std::pair<double, double> initial_values(const Architecture& architecture, std::
 }  // namespace
 
 Network::Network(Architecture architecture)
-    : architecture_(std::move(architecture)), parameters_(architecture_.parameter_count()) {}
+    : architecture_(std::move(architecture)), parameters_(architecture_.parameter_count()) {
+  const Graph* graph = architecture_.graph();
+  if (!graph) return;
+  buffers_ = AlignedBuffer<float>(graph->buffer_count());
+  for (std::size_t t = 0; t < graph->buffers().size(); ++t)
+    std::ranges::fill(buffers().subspan(graph->buffers()[t].offset, graph->buffers()[t].size),
+                      graph->buffer_start(t));
+}
 
 Network Network::random(Architecture architecture, std::uint64_t seed) {
   Network network(std::move(architecture));
@@ -94,6 +129,8 @@ void Network::save(const std::filesystem::path& path, std::map<std::string, std:
   std::vector<TensorView> tensors;
   for (const ParameterTensor& t : architecture_.parameters())
     tensors.push_back({t.name, t.shape, parameters().subspan(t.offset, t.size)});
+  for (const ParameterTensor& t : buffers_of(architecture_))
+    tensors.push_back({t.name, t.shape, buffers().subspan(t.offset, t.size)});
   write_safetensors(path, tensors, metadata);
 }
 
@@ -110,6 +147,7 @@ std::span<const float> Network::bias(std::size_t layer) const {
 std::string Network::sha256() const {
   Sha256 digest;
   digest.update_values(parameters());
+  if (!buffers().empty()) digest.update_values(buffers());
   return digest.hex();
 }
 

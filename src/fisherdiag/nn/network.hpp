@@ -13,7 +13,7 @@
 namespace fisherdiag {
 
 /// A network in evaluation mode: architecture and one flat float32 parameter vector in the order of
-/// Architecture::parameters().
+/// Architecture::parameters(); and the constants of its layers, as the statistics of batch norm.
 class Network {
  public:
   /// All parameters zero.
@@ -22,7 +22,8 @@ class Network {
   /// PyTorch's defaults: for torch.nn.Linear weight and bias uniform in ±1/sqrt(inputs).
   static Network random(Architecture architecture, std::uint64_t seed);
 
-  /// Reads the parameters of `architecture` from a safetensors file with the same keys and shapes.
+  /// Reads the parameters of `architecture` from a safetensors file with the same keys and shapes. Batch
+  /// norm's statistics are NAME.running_mean and NAME.running_var; NAME.num_batches_tracked is passed over.
   /// Errors: DataError for a missing or unknown key, another shape or a value that is not finite (naming the
   /// parameter); IoError, FormatError.
   static Network load(const std::filesystem::path& weights, Architecture architecture);
@@ -36,16 +37,19 @@ class Network {
   const Architecture& architecture() const { return architecture_; }
   std::span<float> parameters() { return parameters_; }
   std::span<const float> parameters() const { return parameters_; }
+  /// In the order of Graph::buffers(); empty for a chain.
+  std::span<float> buffers() { return buffers_; }
+  std::span<const float> buffers() const { return buffers_; }
   /// Of layer `layer` of a chain: [outputs, inputs] row-major.
   std::span<const float> weight(std::size_t layer) const;
   std::span<const float> bias(std::size_t layer) const;
 
-  /// SHA-256 of all parameter values in order (little-endian float32).
+  /// SHA-256 of all parameter values, then of all buffers, in order (little-endian float32).
   std::string sha256() const;
 
  private:
   Architecture architecture_;
-  AlignedBuffer<float> parameters_;
+  AlignedBuffer<float> parameters_, buffers_;
 };
 
 }  // namespace fisherdiag

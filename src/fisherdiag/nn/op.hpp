@@ -25,6 +25,14 @@ struct OpParameter {
   double start = 0, bound = 0;
 };
 
+/// Numbers that belong to a layer but are not its parameters, as the statistics of batch norm: constants,
+/// not part of F. The tensor is called NAME.ROLE.
+struct OpBuffer {
+  std::string role;
+  std::vector<std::size_t> shape;
+  float start = 0;  ///< initial value
+};
+
 /// Multiply-adds of one sample, counting two each, that cannot be avoided.
 struct OpFlops {
   double forward = 0;
@@ -108,6 +116,7 @@ class Op {
 
   const ValueShape& output() const { return output_; }
   const std::vector<OpParameter>& parameters() const { return parameters_; }
+  const std::vector<OpBuffer>& buffers() const { return buffers_; }
   bool has_matrix() const { return !parameters_.empty() && parameters_.front().matrix; }
   virtual OpFlops flops() const { return {}; }
   /// Its first input holds whole numbers below this; 0: any numbers. forward() throws DataError naming the
@@ -116,7 +125,7 @@ class Op {
 
   /// Chooses the kernels and builds what does not depend on the parameters.
   virtual void prepare(const kernels::KernelTable& kernels) { kernels_ = &kernels; }
-  /// Lays out the parameters, in the order of parameters(). May be called again.
+  /// Lays out the parameters, in the order of parameters(), and after them the buffers. May be called again.
   virtual void pack(std::span<const std::span<const float>> parameters);
   /// Bytes that prepare() and pack() hold.
   virtual std::size_t packed_bytes(std::size_t) const { return 0; }
@@ -135,7 +144,7 @@ class Op {
   /// target[r * stride + c - first column] += the samples' gradients for the first seed, not squared; the
   /// stride is in whole vectors.
   virtual void add_gradient(const OpAccumulate&, float*, std::size_t) const {}
-  /// The place in the parameter of element [row, column] of the matrix.
+  /// The place in the parameter of element [row, column] of the matrix: one of the same row's.
   virtual std::size_t parameter_index(std::size_t row, std::size_t column) const {
     return row * gradient_matrix().columns + column;
   }
@@ -145,6 +154,7 @@ class Op {
 
   ValueShape output_;
   std::vector<OpParameter> parameters_;
+  std::vector<OpBuffer> buffers_;
 
  private:
   const kernels::KernelTable* kernels_ = nullptr;

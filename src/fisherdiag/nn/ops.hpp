@@ -15,12 +15,14 @@ std::unique_ptr<Op> make_add(LayerFields& fields, std::span<const ValueShape> in
 std::unique_ptr<Op> make_attention(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_avg_pool1d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_avg_pool2d(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_batch_norm(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_conv1d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_conv2d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_conv_transpose2d(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_embedding(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_flatten(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_gelu(LayerFields& fields, std::span<const ValueShape> inputs);
+std::unique_ptr<Op> make_group_norm(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_identity(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_layer_norm(LayerFields& fields, std::span<const ValueShape> inputs);
 std::unique_ptr<Op> make_linear(LayerFields& fields, std::span<const ValueShape> inputs);

@@ -11,6 +11,7 @@
 #include "fisherdiag/likelihood/seeds.hpp"
 #include "fisherdiag/nn/packed_network.hpp"
 #include "fisherdiag/nn/skip_buffer.hpp"
+#include "fisherdiag/train/graph_gradient.hpp"
 
 namespace fisherdiag {
 
@@ -152,13 +153,18 @@ BatchGradient::BatchGradient(const Architecture& architecture, Likelihood likeli
                              const Context& context, OutputHeads heads) {
   if (!heads.empty() && likelihood != Likelihood::Categorical)
     throw ArgumentError("heads are for the categorical likelihood");
-  state_ = std::make_unique<State>(architecture, likelihood, max_batch, context, std::move(heads));
+  require_one_position(architecture, "training");
+  if (architecture.graph())
+    graph_ = std::make_unique<GraphGradient>(architecture, likelihood, max_batch, context, std::move(heads));
+  else
+    state_ = std::make_unique<State>(architecture, likelihood, max_batch, context, std::move(heads));
 }
 BatchGradient::~BatchGradient() = default;
 BatchGradient::BatchGradient(BatchGradient&&) noexcept = default;
 
 double BatchGradient::compute(const Network& network, MatrixView<const float> inputs,
                               MatrixView<const float> targets, std::span<float> gradient) {
+  if (graph_) return graph_->compute(network, inputs, targets, gradient);
   State& s = *state_;
   s.packed.pack(network, s.context);
   s.for_tasks(inputs.rows, [&](std::size_t first, std::size_t count, std::size_t worker) {
@@ -178,6 +184,7 @@ double BatchGradient::compute(const Network& network, MatrixView<const float> in
 
 void BatchGradient::forward(const Network& network, MatrixView<const float> inputs,
                             MatrixView<float> outputs) {
+  if (graph_) return graph_->forward(network, inputs, outputs);
   State& s = *state_;
   s.packed.pack(network, s.context);
   s.for_tasks(inputs.rows, [&](std::size_t first, std::size_t count, std::size_t worker) {

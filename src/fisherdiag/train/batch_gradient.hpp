@@ -13,6 +13,8 @@
 
 namespace fisherdiag {
 
+class GraphGradient;
+
 /// Workspace for gradients of batches of up to `max_batch` samples. Keeps references to context. `heads`:
 /// which outputs enter the softmax of which class; for the categorical likelihood only, ArgumentError else.
 class BatchGradient {
@@ -33,7 +35,8 @@ class BatchGradient {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<State> state_;          // of a chain
+  std::unique_ptr<GraphGradient> graph_;  // of a graph
 };
 
 }  // namespace fisherdiag

@@ -49,17 +49,54 @@ double head_residuals(const HeadRows& head, const std::vector<std::size_t>& outp
   return nll;
 }
 
+/// Tensors of the layer that gives the outputs, each with one row for each of them. Of a graph it must be a
+/// linear layer with tensors of its own.
+std::vector<std::size_t> output_tensors(const Architecture& architecture) {
+  const Graph* graph = architecture.graph();
+  if (!graph) return {architecture.parameters().size() - 2, architecture.parameters().size() - 1};
+  const GraphNode& last = graph->nodes().back();
+  for (const std::size_t t : last.parameters)
+    if (graph->uses(t) > 1)
+      throw UnsupportedError("layer '" + last.layer.name + "' shares '" + graph->parameters()[t].name +
+                             "'; outputs of their own heads need a last layer with tensors of its own");
+  if (last.layer.type != "linear")
+    throw UnsupportedError("layer '" + last.layer.name + "' has type '" + last.layer.type +
+                           "'; outputs of their own heads need a linear layer as the last one");
+  return last.parameters;
+}
+
+/// The same architecture with `count` outputs.
+Architecture with_outputs(const Architecture& architecture, std::size_t count) {
+  const Graph* graph = architecture.graph();
+  if (!graph) {
+    std::vector<LinearLayer> layers = architecture.layers();
+    layers.back().outputs = count;
+    return Architecture(std::move(layers));
+  }
+  std::vector<LayerDescription> layers;
+  for (const GraphNode& node : graph->nodes()) layers.push_back(node.layer);
+  layers.back().fields["out"] = std::vector<std::size_t>{count};
+  return Architecture(Graph(graph->input(), std::move(layers)));
+}
+
 /// Calls move(offset in the whole, offset in the restricted, count) for every run of parameters both have.
 template <class Move>
 void for_shared_runs(const Architecture& architecture, const std::vector<std::size_t>& outputs,
                      const Move& move) {
-  const std::size_t last = architecture.layers().size() - 1;
-  const std::size_t weight = architecture.weight_offset(last), bias = architecture.bias_offset(last);
-  const std::size_t inputs = architecture.layers()[last].inputs;
-  move(std::size_t{0}, std::size_t{0}, weight);
-  for (std::size_t o = 0; o < outputs.size(); ++o) {
-    move(weight + outputs[o] * inputs, weight + o * inputs, inputs);
-    move(bias + outputs[o], weight + outputs.size() * inputs + o, std::size_t{1});
+  const std::vector<std::size_t> last = output_tensors(architecture);
+  std::size_t part = 0;
+  for (std::size_t t = 0; t < architecture.parameters().size(); ++t) {
+    const ParameterTensor& tensor = architecture.parameters()[t];
+    if (std::ranges::find(last, t) == last.end()) {
+      move(tensor.offset, part, tensor.size);
+      part += tensor.size;
+      continue;
+    }
+    const std::size_t row = tensor.size / architecture.outputs();
+    for (const std::size_t output : outputs) {
+      move(tensor.offset + output * row, part, row);
+      part += row;
+    }
   }
 }
 
@@ -113,13 +150,14 @@ std::size_t OutputHeads::predict(const float* logits, std::size_t label) const {
 }
 
 Network restrict_outputs(const Network& network, const std::vector<std::size_t>& outputs) {
-  std::vector<LinearLayer> layers = network.architecture().layers();
+  const std::size_t all = network.architecture().outputs();
   for (const std::size_t output : outputs)
-    if (output >= layers.back().outputs)
+    if (output >= all)
       throw ArgumentError("output " + std::to_string(output) + " does not exist: the network has " +
-                          std::to_string(layers.back().outputs));
-  layers.back().outputs = outputs.size();
-  Network restricted(Architecture(std::move(layers)));
+                          std::to_string(all));
+  output_tensors(network.architecture());  // refuses what cannot be cut
+  Network restricted(with_outputs(network.architecture(), outputs.size()));
+  std::ranges::copy(network.buffers(), restricted.buffers().begin());
   for_shared_runs(network.architecture(), outputs,
                   [&](std::size_t whole, std::size_t part, std::size_t count) {
                     std::copy_n(network.parameters().begin() + static_cast<std::ptrdiff_t>(whole), count,

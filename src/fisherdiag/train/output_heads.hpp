@@ -45,7 +45,8 @@ class OutputHeads {
 };
 
 /// The same network with only `outputs` of its last layer, in that order. What the Fisher diagonal of a head
-/// is computed with: outputs that do not enter the softmax have F = 0 and change nothing else.
+/// is computed with: outputs that do not enter the softmax have F = 0 and change nothing else. Throws
+/// UnsupportedError for a graph whose last layer is not linear or shares its tensors.
 Network restrict_outputs(const Network& network, const std::vector<std::size_t>& outputs);
 
 /// The reverse for one value per parameter: `restricted` of restrict_outputs(network, outputs) into `values`
