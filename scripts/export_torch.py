@@ -63,6 +63,10 @@ def check_all_used(architecture, tensors):
             raise Unsupported(key, "this entry of the state_dict belongs to no layer of the forward pass")
 
 
+def takes_tokens(architecture):
+    return any(layer["type"] == "embedding" for layer in architecture["layers"])
+
+
 def references_of(model, architecture, inputs, tensors):
     """Inputs, the outputs of layers with parameters, and logits, computed in float32 from the weights as written."""
     import copy
@@ -77,13 +81,14 @@ def references_of(model, architecture, inputs, tensors):
         return lambda module, arguments, output: outputs.__setitem__("layers." + name, output.detach().clone())
 
     modules = dict(model.named_modules())
-    names = [layer["name"] for layer in architecture["layers"] if "name" in layer]
+    # PyTorch's module of this name is attention together with its projections.
+    names = [a["name"] for a in architecture["layers"] if "name" in a and a["type"] != "attention"]
     for name in names:
         used_once = name + "'" not in names
         if name in modules and used_once and next(modules[name].parameters(recurse=False), None) is not None:
             modules[name].register_forward_hook(keep(name))
     with torch.no_grad():
-        logits = model(inputs)
+        logits = model(inputs.long() if takes_tokens(architecture) else inputs)
     return {"inputs": inputs, "logits": logits, **outputs}
 
 
@@ -176,12 +181,14 @@ def reference_inputs(arguments, model):
             raise BadInput("%s: %s" % (arguments.inputs, error))
         return torch.from_numpy(numpy.ascontiguousarray(values, dtype="float32"))
     shape = arguments.input_shape
+    first = next((m for m in model.modules() if next(m.parameters(recurse=False), None) is not None), None)
     if not shape:
-        first = next((m for m in model.modules() if next(m.parameters(recurse=False), None) is not None), None)
         if type(first).__name__ != "Linear":
             raise BadInput("give --inputs X.npy or --input-shape")
         shape = [first.in_features]
     generator = torch.Generator().manual_seed(0)
+    if type(first).__name__ == "Embedding":
+        return torch.randint(first.num_embeddings, [arguments.samples] + list(shape), generator=generator)
     return torch.randn([arguments.samples] + list(shape), generator=generator)
 
 

@@ -2,6 +2,8 @@
 
 import operator
 
+import torch_sequences
+
 FORMAT = "fisherdiag.arch/1"
 WAY_OUT = (
     "feed fisherdiag's Accumulator from hooks instead (docs/accumulator.md), or export the part of the model "
@@ -153,11 +155,13 @@ MODULES = {
     "Linear": linear_layer,
     "MaxPool1d": max_pool_layer("max_pool1d"),
     "MaxPool2d": max_pool_layer("max_pool2d"),
+    "NonDynamicallyQuantizableLinear": linear_layer,  # of attention
     "ReLU": activation("relu"),
     "ReLU6": activation("relu6"),
     "SiLU": activation("silu"),
     "Sigmoid": activation("sigmoid"),
     "Tanh": activation("tanh"),
+    **torch_sequences.LAYERS,
 }
 OUTPUT_FUNCTIONS = ("Softmax", "LogSoftmax", "softmax", "log_softmax")
 
@@ -168,8 +172,9 @@ def layer_of(path, module):
         raise Unsupported(
             path, "%s belongs to the likelihood, which applies it itself: export the model without it" % kind
         )
+    covered = ", ".join(sorted([*MODULES, *torch_sequences.COMPOSITES]))
     if kind not in MODULES or not type(module).__module__.startswith("torch.nn"):
-        raise Unsupported(path, "%s is not covered (covered: %s)" % (kind, ", ".join(sorted(MODULES))))
+        raise Unsupported(path, "%s is not covered (covered: %s)" % (kind, covered))
     return MODULES[kind](path, module)
 
 
@@ -224,11 +229,13 @@ def pool_function(node, kind):
 
 
 def mean_function(node):
-    """A mean over all positions of an image."""
+    """A mean over all positions of an image or of a sequence."""
     given = arguments_of(node, ["dim", "keepdim"], [None, False])
     dims = given["dim"] if isinstance(given["dim"], (list, tuple)) else [given["dim"]]
+    if dims == [1] and not given["keepdim"]:
+        return [{"type": "sequence_mean"}]
     if sorted(d % 4 for d in dims if isinstance(d, int)) != [2, 3]:
-        raise Unsupported(node.name, "mean must be over the height and width of images")
+        raise Unsupported(node.name, "mean must be over the height and width of images, or the positions of a sequence")
     pool = {"type": "adaptive_avg_pool2d", "out": 1}
     return [pool] if given["keepdim"] else [pool, {"type": "flatten"}]
 
@@ -283,6 +290,11 @@ class Walk:
         return name
 
     def add_module(self, path, module, sources):
+        composite = torch_sequences.COMPOSITES.get(type(module).__name__)
+        if composite and type(module).__module__.startswith("torch.nn"):
+            if path in self.names or any(name.startswith(path + ".") for name in self.names):
+                raise Unsupported(path, "attention that is used twice is not covered")
+            return composite(self, path, module, sources)
         layer = layer_of(path, module)
         used = path in self.names
         if used and layer["type"] == "batch_norm":
@@ -330,10 +342,18 @@ def traced_layers(model, walk):
         elif node.op == "output":
             if node.args[0] not in value or value[node.args[0]] != walk.layers[-1]["name"]:
                 raise Unsupported(node.name, "the model's output is not its last layer alone")
+        elif node.op == "get_attr" and is_position_table(node):
+            continue
         elif node.op == "get_attr":
             raise Unsupported(node.name, "a parameter or buffer used outside of a layer is not covered")
+        elif is_first_of_tuple(node, value):
+            value[node] = value[node.args[0]]
         elif is_size(node):
             continue
+        elif is_sum(node) and any(is_position_table(a) for a in node.all_input_nodes):
+            table = next(a for a in node.all_input_nodes if is_position_table(a))
+            layer, name = torch_sequences.position_layer(model, table.target)
+            value[node] = walk.add(layer, name, [value[a] for a in node.args if a in value])
         else:
             sources = [value[a] for a in node.args if a in value] if is_sum(node) else first_source(node, value)
             if node.op == "call_module":
@@ -349,6 +369,16 @@ def is_size(node):
     return (node.op == "call_method" and node.target == "size") or (
         node.op == "call_function" and node.target in (getattr, operator.getitem)
     )
+
+
+def is_first_of_tuple(node, value):
+    """attention(x, x, x)[0]."""
+    return node.op == "call_function" and node.target is operator.getitem and node.args[0] in value and node.args[1] == 0
+
+
+def is_position_table(node):
+    """A parameter that is only ever added to something."""
+    return node.op == "get_attr" and all(is_sum(user) for user in node.users)
 
 
 def is_sum(node):
@@ -421,5 +451,5 @@ def architecture_of(model, sample_shape=None):
         if layer["from"] == [before]:
             del layer["from"]
         before = layer["name"]
-    sequence = len(sample_shape) == 2 and layers[0]["type"] == "linear"
+    sequence = layers[0]["type"] == "embedding" or (len(sample_shape) == 2 and layers[0]["type"] == "linear")
     return {"format": FORMAT, "sequence" if sequence else "input": list(sample_shape), "layers": layers}

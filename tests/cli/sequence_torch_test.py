@@ -19,6 +19,8 @@ except ImportError:
         os.execv(TORCH_PYTHON, [TORCH_PYTHON, "-B", *sys.argv])
     torch = None
 
+SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts")
+
 
 def classifier():
     """The preset transformer-tiny."""
@@ -58,6 +60,28 @@ def language_model():
             return self.norm(hidden + x) @ self.embedding.weight.T
 
     return LanguageModel()
+
+
+def tagger(norm_first, activation):
+    """An encoder as PyTorch makes it, or with its options turned, and an output at each of 7 positions."""
+    nn = torch.nn
+
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(20, 12)
+            self.position = nn.Parameter(torch.randn(7, 12))
+            layer = nn.TransformerEncoderLayer(12, 3, 16, 0.1, activation, batch_first=True, norm_first=norm_first)
+            norm = nn.RMSNorm(12) if norm_first else None
+            self.encoder = nn.TransformerEncoder(layer, 2, norm, enable_nested_tensor=False)
+            self.attention = nn.MultiheadAttention(12, 2, batch_first=True, bias=False)
+            self.head = nn.Linear(12, 5)
+
+        def forward(self, tokens):
+            x = self.encoder(self.embedding(tokens) + self.position)
+            return self.head(self.attention(x, x, x, need_weights=False)[0] + x)
+
+    return Tagger()
 
 
 LANGUAGE_MODEL = json.dumps({"sequence": [6], "layers": [
@@ -133,6 +157,36 @@ class SequenceTorchTest(support.ToolTest):
         self.check(self.squares(model, apart), "--arch", "arch.json", "--likelihood-unit", "token")
         everything = [[(log[t, c].exp(), log[t, c]) for t, _ in row for c in range(11)] for log, row in zip(logs, counted)]
         self.check(self.squares(model, everything), "--arch", "arch.json", "--estimator", "exact")
+
+    def test_export(self):
+        sys.path.insert(0, SCRIPTS)
+        self.addCleanup(lambda: sys.path.remove(SCRIPTS))
+        import export_torch
+
+        tokens, labels = torch.randint(0, 20, (6, 7)), torch.randint(0, 5, (6, 7))
+        for options in [(True, "gelu"), (False, "relu")]:
+            model = self.save(tagger(*options), tokens, labels).float()
+            export_torch.export(model, tokens, self.path("W.safetensors"))
+            report = self.run_json("check", "--weights", "W.safetensors", "--replay")
+            self.assertTrue(report["passed"], report)
+            self.assertIn("encoder.layers.1.linear2", [layer["name"] for layer in report["layers"]])
+            model = model.double()
+            logs = [torch.log_softmax(model(x[None]), 2)[0] for x in tokens]
+            rows = [[(1, sum(log[t, y] for t, y in enumerate(row)))] for log, row in zip(logs, labels)]
+            self.check(self.squares(model, rows))
+
+    def test_export_refuses_what_is_not_covered(self):
+        sys.path.insert(0, SCRIPTS)
+        self.addCleanup(lambda: sys.path.remove(SCRIPTS))
+        import export_torch
+
+        for layer, word in [
+            (torch.nn.TransformerEncoderLayer(8, 2, 8), "batch_first"),
+            (torch.nn.TransformerEncoderLayer(8, 2, 8, activation=torch.tanh, batch_first=True), "activation"),
+        ]:
+            model = torch.nn.Sequential(torch.nn.Embedding(9, 8), layer, torch.nn.Linear(8, 3))
+            with self.assertRaisesRegex(export_torch.Unsupported, "'1.*" + word):
+                export_torch.export(model, torch.zeros(2, 4), self.path("W.safetensors"))
 
 
 if __name__ == "__main__":
