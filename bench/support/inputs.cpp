@@ -29,6 +29,7 @@ const std::vector<Model>& class_models() {
 const std::vector<Model>& preset_models() {
   static const std::vector<Model> all{{"lenet5", "lenet5", 8192},
                                       {"cnn-s", "cnn-s", 1024},
+                                      {"resnet18-reduced", "resnet18-reduced", 256},
                                       {"transformer-tiny", "transformer-tiny", 512},
                                       {"vgg11", "vgg11", 128}};
   return all;

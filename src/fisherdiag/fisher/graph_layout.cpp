@@ -17,6 +17,8 @@ constexpr std::size_t kChainBytes = std::size_t{32} << 20;
 constexpr std::size_t kDeltaBytes = std::size_t{64} << 20;
 constexpr std::size_t kLeastChain = 8, kMostChain = 512;
 constexpr std::size_t kChunksOfChain = 4;
+/// A layer's values of a chunk, which the next layer finds in the second-level cache.
+constexpr std::size_t kValueBytes = std::size_t{512} << 10, kLeastChunk = 2;
 /// Values, sensitivities and seeds of the samples that one thread holds.
 constexpr std::size_t kChunkBytes = std::size_t{64} << 20;
 
@@ -58,6 +60,9 @@ GraphLayout::GraphLayout(const Architecture& architecture, const Estimator& esti
   }
   std::size_t held = 6 * graph.output().size() * sizeof(float);  // logits, seeds and what makes them
   for (std::size_t v = 0; v < values; ++v) held += 2 * strip_bytes(graph.value(v), lanes);
+  std::size_t largest = 1;
+  for (std::size_t v = 0; v < values; ++v) largest = std::max(largest, strip_bytes(graph.value(v), lanes));
+  chunk = std::clamp<std::size_t>(kValueBytes / largest, kLeastChunk, chunk);
   chunk = std::clamp<std::size_t>(kChunkBytes / held, 1, chunk);
   if (estimator.kind == EstimatorKind::Batched) {
     chain = estimator.batch_size;

@@ -11,7 +11,7 @@ namespace fisherdiag {
 namespace {
 
 /// Strips of F one task owns.
-constexpr std::size_t kTileStrips = 6;
+constexpr std::size_t kTileStrips = 12;
 /// Elements of the small tensors' F one task adds up.
 constexpr std::size_t kVectorTask = 256;
 
@@ -151,9 +151,17 @@ void GraphPass::make_tiles() {
     require_same_matrices(network_, t, users[t]);
     const std::size_t lanes = network_.kernels().lanes;
     const std::size_t strips = (first.gradient_matrix().columns + lanes - 1) / lanes;
-    for (std::size_t s = 0; s < strips; s += kTileStrips)
-      tiles_.push_back({t, users[t], s, std::min(s + kTileStrips, strips)});
+    const std::size_t parts = (strips + kTileStrips - 1) / kTileStrips;
+    for (std::size_t p = 0; p < parts; ++p)
+      tiles_.push_back({t, users[t], strips * p / parts, strips * (p + 1) / parts});
   }
+  // The longest first, so that none is left for the end.
+  const auto cost = [&](const Tile& tile) {
+    const Op& op = network_.op(tile.nodes.front());
+    return op.flops().accumulate * static_cast<double>(tile.strip_end - tile.strip_begin) /
+           static_cast<double>(op.gradient_matrix().columns);
+  };
+  std::ranges::stable_sort(tiles_, std::ranges::greater{}, cost);
 }
 
 void GraphPass::add(MatrixView<const float> inputs, MatrixView<const float> targets,

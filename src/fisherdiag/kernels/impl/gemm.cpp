@@ -5,8 +5,22 @@ namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
 namespace {
 
+/// Where only the lower half of a vector counts and half a product costs half: the last strip of a narrow c.
+#if defined(__AVX512F__)
+constexpr bool kHasHalves = true;
+FISHERDIAG_INLINE Vec multiply_add_half(Vec a, Vec b, Vec c) {
+  return _mm512_zextps256_ps512(
+      _mm256_fmadd_ps(_mm512_castps512_ps256(a), _mm512_castps512_ps256(b), _mm512_castps512_ps256(c)));
+}
+#else
+constexpr bool kHasHalves = false;
+FISHERDIAG_INLINE Vec multiply_add_half(Vec a, Vec b, Vec c) {
+  return multiply_add(a, b, c);
+}
+#endif
+
 /// acc += a(rows, k) b(k, strips) for `count` consecutive k inside one strip of a.
-template <int Rows, int Cols>
+template <bool HalfTail, int Rows, int Cols>
 FISHERDIAG_INLINE void add_products(Tile<Rows, Cols>& acc, const float* a, const float* b,
                                     std::size_t b_stride, std::size_t first, std::size_t count) {
   for (std::size_t k = first; k < first + count; ++k) {
@@ -17,33 +31,38 @@ FISHERDIAG_INLINE void add_products(Tile<Rows, Cols>& acc, const float* a, const
     for (int r = 0; r < Rows; ++r) {
       const Vec left(a[r * kLanes + k]);
 #pragma GCC unroll 4
-      for (int c = 0; c < Cols; ++c) acc.v[r][c] = multiply_add(left, right[c], acc.v[r][c]);
+      for (int c = 0; c < Cols; ++c) {
+        if (HalfTail && c == Cols - 1)
+          acc.v[r][c] = multiply_add_half(left, right[c], acc.v[r][c]);
+        else
+          acc.v[r][c] = multiply_add(left, right[c], acc.v[r][c]);
+      }
     }
   }
 }
 
 /// The chain over k in [begin, end); begin is a multiple of kLanes. `a` is row 0 of the tile in strip 0.
-template <int Rows, int Cols>
+template <bool HalfTail, int Rows, int Cols>
 FISHERDIAG_INLINE void accumulate(Tile<Rows, Cols>& acc, const float* a, std::size_t a_stride, const float* b,
                                   std::size_t b_stride, std::size_t begin, std::size_t end) {
   std::size_t k = begin;
   for (; k + kLanes <= end; k += kLanes)
-    add_products(acc, a + k / kLanes * a_stride, b + k * kLanes, b_stride, 0, kLanes);
-  add_products(acc, a + k / kLanes * a_stride, b + k * kLanes, b_stride, 0, end - k);
+    add_products<HalfTail>(acc, a + k / kLanes * a_stride, b + k * kLanes, b_stride, 0, kLanes);
+  add_products<HalfTail>(acc, a + k / kLanes * a_stride, b + k * kLanes, b_stride, 0, end - k);
 }
 
-template <Nonlinearity F, int Cols>
+template <Nonlinearity F, int Cols, bool HalfTail>
 void tile(const GemmArguments& g, Place p, std::size_t begin, std::size_t end) {
   Tile<kTileRows, Cols> acc;
   start_chain(g, p, begin == 0, acc);
-  accumulate(acc, g.a.data + p.row * kLanes, g.a.stride, g.b.data + p.strip * g.b.stride, g.b.stride, begin,
-             end);
+  accumulate<HalfTail>(acc, g.a.data + p.row * kLanes, g.a.stride, g.b.data + p.strip * g.b.stride,
+                       g.b.stride, begin, end);
   end_chain<F>(g, p, end == g.b.rows, acc);
 }
 
 /// One column block of c over depth [begin, end): each piece of b stays in the first-level cache for all
 /// rows.
-template <Nonlinearity F, int Cols>
+template <Nonlinearity F, int Cols, bool HalfTail>
 void column_block(const GemmArguments& g, std::size_t strip, std::size_t begin, std::size_t end) {
   const std::size_t tiles = (g.a.rows + kTileRows - 1) / kTileRows;
   const EvenParts pieces((end - begin + kLanes - 1) / kLanes, kGemmDepth / kLanes);  // in whole strips of a
@@ -51,7 +70,7 @@ void column_block(const GemmArguments& g, std::size_t strip, std::size_t begin, 
     const std::size_t from = begin + pieces.begin(piece) * kLanes;
     const std::size_t to = smaller(from + pieces.size(piece) * kLanes, end);
     for (std::size_t t = 0; t < tiles; ++t) {
-      tile<F, Cols>(g, {t * kTileRows, strip}, from, to);
+      tile<F, Cols, HalfTail>(g, {t * kTileRows, strip}, from, to);
     }
   }
 }
@@ -63,9 +82,14 @@ void run(const GemmArguments& g) {
   for (std::size_t begin = 0; begin < g.b.rows; begin += kGemmDepthL2) {
     std::size_t strip = g.first_strip;
     for (std::size_t part = 0; part < parts.parts; ++part) {
-      const std::size_t width = parts.size(part);
+      const std::size_t width = parts.size(part), end = smaller(begin + kGemmDepthL2, g.b.rows);
+      const bool half = kHasHalves && g.c.cols + kLanes / 2 <= (strip + width) * kLanes;
       with_constant<kTileStrips>(width, [&](auto cols) {
-        column_block<F, decltype(cols)::value>(g, strip, begin, smaller(begin + kGemmDepthL2, g.b.rows));
+        constexpr int kCols = decltype(cols)::value;
+        if (half)
+          column_block<F, kCols, kHasHalves>(g, strip, begin, end);
+        else
+          column_block<F, kCols, false>(g, strip, begin, end);
       });
       strip += width;
     }

@@ -32,6 +32,21 @@ FISHERDIAG_INLINE void for_rows(const PiecewisePatches& patches, const float* gr
   }
 }
 
+/// Zeroes what no position of a sample covers.
+void clear_padding(const PaddedGrid& layout, std::size_t channels, float* sample) {
+  const auto clear = [&](std::size_t begin, std::size_t end) {
+    sweep(end - begin,
+          [&](std::size_t i, const auto& access) { access.store(sample + begin + i, Vec(0.f)); });
+  };
+  std::size_t covered = 0;
+  for (std::size_t t = 0; t < layout.positions; ++t) {
+    const auto offset = static_cast<std::size_t>(layout.offsets[t]);
+    if (offset > covered) clear(covered, offset);
+    covered = offset + channels;
+  }
+  clear(covered, layout.sample_floats);
+}
+
 /// One strip whose vectors are put together from `Pieces` pieces.
 template <int Pieces>
 void gather_strip(const PiecewisePatches& patches, const PatchPiece* pieces, const float* grid,
@@ -54,8 +69,8 @@ void gather_strip(const PiecewisePatches& patches, const PatchPiece* pieces, con
 
 void pad_grid(const PaddedGrid& layout, const ConstStrips& narrow, float* grid) noexcept {
   const std::size_t samples = narrow.rows / layout.positions;
-  sweep(samples * layout.sample_floats,
-        [&](std::size_t i, const auto& access) { access.store(grid + i, Vec(0.f)); });
+  for (std::size_t n = 0; n < samples; ++n)
+    clear_padding(layout, narrow.cols, grid + n * layout.sample_floats);
   for (std::size_t strip = 0; strip * kLanes < narrow.cols; ++strip) {
     const std::size_t width = smaller(narrow.cols - strip * kLanes, kLanes);
     const float* from = narrow.data + strip * narrow.stride;
