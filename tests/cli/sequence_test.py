@@ -80,6 +80,17 @@ class SequenceTest(support.ToolTest):
         exact = [self.diagonal("--estimator", "exact", "--likelihood-unit", unit)[1] for unit in ("sequence", "token")]
         self.assertEqual(exact[0], exact[1])
 
+        self.run_json(*self.compute, "--labels", "Y.npy", "-o", "S.safetensors")
+        self.run_json(*self.compute, "--labels", "Y.npy", "--likelihood-unit", "token", "-o", "T.safetensors")
+        self.assert_fails(3, ["merge", "S.safetensors", "T.safetensors", "-o", "M.safetensors"], "unit of the likelihood")
+
+    def test_check_and_training(self):
+        for estimator in ("empirical", "exact", "mc", "sketch", "predicted", "batched"):
+            report = self.run_json("check", *self.compute[1:], "--labels", "Y.npy", "--estimator", estimator)
+            self.assertTrue(report["passed"], report)
+        self.assert_fails(4, ["train", "--arch", "arch.json", "--data", "synthetic:10", "-o", "V.safetensors"], "training",
+                          "each of 4 positions")
+
     def test_labels_to_ignore(self):
         _, with_labels, _ = self.diagonal("--estimator", "exact", "--labels", "Y.npy")
         _, without, _ = self.diagonal("--estimator", "exact")

@@ -13,7 +13,7 @@
 #include "fisherdiag/fisher/scalar_graph.hpp"
 #include "fisherdiag/fisher/scalar_likelihood.hpp"
 #include "fisherdiag/kernels/table.hpp"
-#include "fisherdiag/likelihood/seeds.hpp"
+#include "fisherdiag/likelihood/sequence_seeds.hpp"
 
 namespace fisherdiag {
 
@@ -51,23 +51,27 @@ class Work {
 class SeedsOfSample {
  public:
   SeedsOfSample(const Architecture& architecture, const CheckOptions& options, const Context& context)
-      : options_(options) {
+      : options_(options),
+        positions_(architecture.positions()),
+        target_width_(target_width(options.likelihood, architecture.outputs(), positions_)) {
     if (options.estimator.kind == EstimatorKind::MonteCarlo ||
         options.estimator.kind == EstimatorKind::Sketch)
-      drawn_.emplace(options.estimator, options.likelihood, architecture.outputs(),
+      drawn_.emplace(options.estimator, options.likelihood, architecture.outputs(), positions_,
                      kernels::kernel_table(context.isa()));
   }
 
   std::vector<Vector<double>> operator()(const Vector<double>& logits, const float* target,
                                          std::uint64_t sample) {
     if (!drawn_)
-      return scalar::seeds_by_definition(options_.estimator.kind, options_.likelihood, logits, target);
+      return scalar::sequence_seeds(options_.estimator.kind, options_.likelihood, positions_, logits, target);
     const Vector<float> rounded(logits.begin(), logits.end());
-    drawn_->prepare({rounded.data(), 1, rounded.size()}, {}, {&sample, 1});
+    const MatrixView<const float> targets{target, target ? std::size_t{1} : 0, target_width_};
+    const std::size_t outputs = logits.size() / positions_;
+    drawn_->prepare({rounded.data(), positions_, outputs}, targets, {&sample, 1});
     std::vector<Vector<double>> seeds;
     Vector<float> seed(logits.size());
     for (std::size_t k = 0; k < drawn_->columns(); ++k) {
-      drawn_->write(k, {seed.data(), 1, seed.size()});
+      drawn_->write(k, {seed.data(), positions_, outputs});
       seeds.emplace_back(seed.begin(), seed.end());
     }
     return seeds;
@@ -75,7 +79,8 @@ class SeedsOfSample {
 
  private:
   const CheckOptions& options_;
-  std::optional<SeedBlock> drawn_;
+  std::size_t positions_, target_width_;
+  std::optional<SequenceSeeds> drawn_;
 };
 
 /// sum_n sum_k (J_n^T s_nk)^2, one sample and one seed at a time.
@@ -106,7 +111,8 @@ std::vector<double> reference_batched(const Network& network, const CheckSamples
     std::vector<double> gradient(sum.size());
     for (std::size_t n = first; n < last; ++n) {
       const auto values = graph.forward(samples.input(n));
-      const Vector<double> residual = scalar::residual(options.likelihood, values.back(), samples.target(n));
+      const Vector<double> residual = scalar::sequence_residual(
+          options.likelihood, network.architecture().positions(), values.back(), samples.target(n));
       const Vector<double> own = scalar::gradient(graph, values, residual);
       for (std::size_t p = 0; p < sum.size(); ++p) gradient[p] += own[p];
       work.step();
@@ -134,13 +140,17 @@ double normwise_error(std::span<const float> values, const double* reference) {
 class Differences {
  public:
   Differences(const Network& network, const CheckOptions& options)
-      : likelihood_(options.likelihood), exact_(network), wide_(network) {}
+      : likelihood_(options.likelihood),
+        positions_(network.architecture().positions()),
+        exact_(network),
+        wide_(network) {}
 
   void set_sample(const float* input, const float* target) {
     target_ = target;
     values_ = wide_.forward(input);
     const auto values = exact_.forward(input);
-    gradient_ = scalar::gradient(exact_, values, scalar::residual(likelihood_, values.back(), target));
+    gradient_ = scalar::gradient(exact_, values,
+                                 scalar::sequence_residual(likelihood_, positions_, values.back(), target));
   }
 
   /// d nll / d of parameter p, by back-propagation.
@@ -172,10 +182,11 @@ class Differences {
       const std::vector<std::uint32_t> own = scalar::sides(wide_.call(i, values));
       sides.insert(sides.end(), own.begin(), own.end());
     }
-    return scalar::nll(likelihood_, values.back(), target_);
+    return scalar::sequence_nll(likelihood_, positions_, values.back(), target_);
   }
 
   Likelihood likelihood_;
+  std::size_t positions_;
   scalar::ScalarGraph<double> exact_;
   scalar::ScalarGraph<long double> wide_;
   const float* target_ = nullptr;
@@ -235,7 +246,6 @@ void check_gradients(const Network& network, const CheckSamples& samples, const 
 
 CheckReport check_fisher(const Network& network, Dataset& data, const CheckOptions& options,
                          const Context& context) {
-  require_one_position(network.architecture(), "the scalar check");
   FisherOptions fisher_options;
   fisher_options.estimator = options.estimator;
   fisher_options.likelihood = options.likelihood;

@@ -6,19 +6,21 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/scalar_corners.hpp"
+#include "fisherdiag/likelihood/sequence_seeds.hpp"
 
 namespace fisherdiag {
 
 namespace {
 
-bool targets_fit(const Dataset& data, Likelihood likelihood, std::size_t outputs) {
-  if (likelihood == Likelihood::Categorical) return data.target_kind() == TargetKind::Labels;
-  return data.target_width() == outputs;
+bool targets_fit(const Dataset& data, Likelihood likelihood, const Architecture& architecture) {
+  if (likelihood == Likelihood::Categorical && architecture.positions() == 1)
+    return data.target_kind() == TargetKind::Labels;
+  return data.target_width() == target_width(likelihood, architecture.outputs(), architecture.positions());
 }
 
-void require_class(const CheckSamples& samples, std::size_t outputs, std::size_t sample) {
-  const float label = samples.targets.back();
+void require_class(float label, bool may_be_ignored, std::size_t outputs, std::size_t sample) {
   if (label >= 0 && label < static_cast<float>(outputs)) return;
+  if (may_be_ignored && label == kIgnoredLabel) return;
   throw DataError("sample " + std::to_string(sample) + ": label " +
                   std::to_string(static_cast<std::int64_t>(label)) + " is not one of the model's " +
                   std::to_string(outputs) + " classes");
@@ -43,7 +45,7 @@ CheckSamples read_check_samples(const Network& network, Dataset& data, const Che
   if (samples.features != architecture.inputs())
     throw ArgumentError(data.name() + " has " + std::to_string(samples.features) +
                         " features per sample but the model takes " + std::to_string(architecture.inputs()));
-  if (targets_fit(data, options.likelihood, architecture.outputs())) {
+  if (targets_fit(data, options.likelihood, architecture)) {
     samples.kind = data.target_kind();
     samples.target_width = data.target_width();
   }
@@ -65,7 +67,9 @@ CheckSamples read_check_samples(const Network& network, Dataset& data, const Che
     if (samples.kind == TargetKind::None) continue;
     data.read_targets(n, {target.data(), 1, target.size()});
     samples.targets.insert(samples.targets.end(), target.begin(), target.end());
-    if (options.likelihood == Likelihood::Categorical) require_class(samples, architecture.outputs(), n);
+    if (options.likelihood == Likelihood::Categorical) {
+      for (const float label : target) require_class(label, target.size() > 1, architecture.outputs(), n);
+    }
   }
   if (samples.count == 0)
     throw DataError(data.name() + ": each of the " + std::to_string(chosen) +

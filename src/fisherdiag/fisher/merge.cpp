@@ -37,6 +37,11 @@ void check_same_quantity(const FisherMetadata& first, const FisherMetadata& part
   if (first.likelihood != part.likelihood)
     refuse("likelihood", std::string(likelihood_name(first.likelihood)),
            std::string(likelihood_name(part.likelihood)));
+  // exact is the same for both.
+  if (first.positions > 1 && first.estimator.kind != EstimatorKind::Exact &&
+      first.estimator.unit != part.estimator.unit)
+    refuse("unit of the likelihood", std::string(likelihood_unit_name(first.estimator.unit)),
+           std::string(likelihood_unit_name(part.estimator.unit)));
   if (has_draws(first.estimator.kind) && first.estimator.draws != part.estimator.draws)
     refuse("number of draws", std::to_string(first.estimator.draws), std::to_string(part.estimator.draws));
   if (first.estimator.kind == EstimatorKind::Batched &&

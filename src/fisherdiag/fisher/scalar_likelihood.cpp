@@ -85,4 +85,29 @@ std::vector<Vector<double>> seeds_by_definition(EstimatorKind kind, Likelihood l
   return seeds;
 }
 
+Vector<double> sequence_residual(Likelihood likelihood, std::size_t positions, const Vector<double>& logits,
+                                 const float* target) {
+  Vector<double> result(logits.size(), 0.0);
+  for_positions(
+      likelihood, positions, logits, target, [&](const Vector<double>& z, const float* y, std::size_t first) {
+        std::ranges::copy(residual(likelihood, z, y), result.begin() + static_cast<std::ptrdiff_t>(first));
+      });
+  return result;
+}
+
+std::vector<Vector<double>> sequence_seeds(EstimatorKind kind, Likelihood likelihood, std::size_t positions,
+                                           const Vector<double>& logits, const float* target) {
+  std::vector<Vector<double>> result;
+  for_positions(likelihood, positions, logits, target,
+                [&](const Vector<double>& z, const float* y, std::size_t first) {
+                  for (const Vector<double>& seed : seeds_by_definition(kind, likelihood, z, y)) {
+                    // Residuals of positions are independent with mean zero: exact's squares add up.
+                    if (result.empty() || kind == EstimatorKind::Exact)
+                      result.emplace_back(logits.size(), 0.0);
+                    std::ranges::copy(seed, result.back().begin() + static_cast<std::ptrdiff_t>(first));
+                  }
+                });
+  return result;
+}
+
 }  // namespace fisherdiag::scalar

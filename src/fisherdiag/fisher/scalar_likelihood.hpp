@@ -9,6 +9,7 @@
 #include "fisherdiag/fisher/scalar_layer.hpp"
 #include "fisherdiag/likelihood/estimator.hpp"
 #include "fisherdiag/likelihood/likelihood.hpp"
+#include "fisherdiag/likelihood/sequence_seeds.hpp"
 
 namespace fisherdiag::scalar {
 
@@ -47,5 +48,37 @@ Vector<double> residual(Likelihood likelihood, const Vector<double>& logits, con
 /// model's own targets spelt out, not as a factor. Not for mc and sketch, whose seeds are random.
 std::vector<Vector<double>> seeds_by_definition(EstimatorKind kind, Likelihood likelihood,
                                                 const Vector<double>& logits, const float* target);
+
+/// A network with outputs at several positions of a sequence: calls f(logits of the position, its target,
+/// index of its first logit) for every position whose label is not kIgnoredLabel.
+template <class Real, class F>
+void for_positions(Likelihood likelihood, std::size_t positions, const Vector<Real>& logits,
+                   const float* target, const F& f) {
+  const std::size_t outputs = logits.size() / positions, width = target_width(likelihood, outputs, 1);
+  for (std::size_t t = 0; t < positions; ++t) {
+    const float* own = target ? target + t * width : nullptr;
+    if (positions > 1 && likelihood == Likelihood::Categorical && own && *own == kIgnoredLabel) continue;
+    const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(t * outputs);
+    f(Vector<Real>(begin, begin + static_cast<std::ptrdiff_t>(outputs)), own, t * outputs);
+  }
+}
+
+/// The losses of all positions.
+template <class Real>
+Real sequence_nll(Likelihood likelihood, std::size_t positions, const Vector<Real>& logits,
+                  const float* target) {
+  Real sum = 0;
+  for_positions(likelihood, positions, logits, target,
+                [&](const Vector<Real>& z, const float* y, std::size_t) { sum += nll(likelihood, z, y); });
+  return sum;
+}
+
+/// d sequence_nll / d logits.
+Vector<double> sequence_residual(Likelihood likelihood, std::size_t positions, const Vector<double>& logits,
+                                 const float* target);
+
+/// As seeds_by_definition, of the likelihood of whole sequences.
+std::vector<Vector<double>> sequence_seeds(EstimatorKind kind, Likelihood likelihood, std::size_t positions,
+                                           const Vector<double>& logits, const float* target);
 
 }  // namespace fisherdiag::scalar

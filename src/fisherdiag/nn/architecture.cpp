@@ -91,9 +91,9 @@ void require_chain(const Architecture& architecture, std::string_view what) {
 
 void require_one_position(const Architecture& architecture, std::string_view what) {
   if (architecture.positions() == 1) return;
-  throw UnsupportedError(std::string(what) +
-                         " covers networks with one output per sample, not one at each of " +
-                         std::to_string(architecture.positions()) + " positions; 'compute' does sequences");
+  throw UnsupportedError(
+      std::string(what) + " covers networks with one output per sample, not one at each of " +
+      std::to_string(architecture.positions()) + " positions; 'compute' and 'check' do sequences");
 }
 
 }  // namespace fisherdiag

@@ -7,6 +7,7 @@
 namespace fisherdiag {
 
 void require_fit(const Dataset& dataset, const Architecture& architecture, Likelihood likelihood) {
+  require_one_position(architecture, "training");
   if (dataset.size() == 0) throw ArgumentError(dataset.name() + " has no samples");
   if (dataset.features() != architecture.inputs())
     throw ArgumentError(dataset.name() + " has " + std::to_string(dataset.features()) +
