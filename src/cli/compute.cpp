@@ -18,6 +18,7 @@
 #include "fisherdiag/base/system.hpp"
 #include "fisherdiag/base/version.hpp"
 #include "fisherdiag/fisher/memory.hpp"
+#include "fisherdiag/fisher/standard_error.hpp"
 
 namespace fisherdiag::cli {
 
@@ -59,6 +60,8 @@ Json to_json(const ComputeOptions& options, const FisherDiagonal& fisher, const 
   json["seed"] = estimator.seed;
   if (estimator.kind == EstimatorKind::Batched) json["batch_size"] = estimator.batch_size;
   add_sampling(json, fisher);
+  if (!fisher.standard_errors().empty())
+    json["median_relative_standard_error"] = median_relative_error(fisher.values(), fisher.standard_errors());
   json["data"] = metadata.data;
   json["weights_sha256"] = metadata.weights_sha256;
   json["output"] = options.output.empty() ? Json(nullptr) : Json(options.output);
@@ -76,6 +79,9 @@ std::string to_text(const ComputeOptions& options, const FisherDiagonal& fisher,
       std::string(normalization_name(metadata.normalization)) + " over " + grouped(metadata.samples) +
       " samples of " + metadata.data + ", " + grouped(fisher.values().size()) + " parameters\n";
   text += "trace    " + number(fisher.trace()) + sampling_text(fisher) + "\n";
+  if (!fisher.standard_errors().empty())
+    text += "error    " + number(100 * median_relative_error(fisher.values(), fisher.standard_errors())) +
+            "% of a value, the median standard error over samples\n";
   text += "time     " + duration(statistics.seconds) + " for the pass, " +
           duration(statistics.reading_seconds) + " reading\n";
   text += "speed    " + si(per_second(samples, statistics.seconds), "samples/s") + ", " +

@@ -96,6 +96,10 @@ void add_compute_options(CLI::App& verb, ComputeOptions& options) {
       ->excludes(verb.get_option("--until"));
   add_checkpoint_options(verb, options);
   verb.add_flag("--force", options.force, "Compute exact however many outputs there are");
+  verb.add_flag("--standard-error", options.standard_error,
+                "Write the standard error of every value over samples too, as NAME.standard_error")
+      ->excludes(verb.get_option("--checkpoint"))
+      ->excludes(verb.get_option("--shard"));
   verb.add_option("--max-memory", options.max_memory, "Bound on the resident memory: 2GiB, 500MB")
       ->type_name("SIZE");
   verb.add_option(
@@ -131,6 +135,15 @@ FisherOptions fisher_options(const ComputeOptions& options) {
   result.force = options.force;
   if (!options.subset.empty()) result.subset = parse_subset(options.subset, options.until.has_value());
   result.until = options.until;
+  result.standard_error = options.standard_error;
+  if (options.standard_error && result.estimator.kind == EstimatorKind::Batched)
+    throw UsageError(
+        "--standard-error needs an estimator that squares each sample's gradient, which batched does not");
+  if (options.standard_error && result.subset.kind == SubsetKind::Importance)
+    throw UsageError(
+        "--standard-error needs samples drawn alike, which those of --subset importance are not");
+  if (options.standard_error && result.precision == Precision::Bf16)
+    throw UsageError("--standard-error needs --precision float32");
   if (result.estimator.kind == EstimatorKind::Batched &&
       (options.until || result.subset.kind == SubsetKind::Importance))
     throw UsageError(std::string(options.until ? "--until" : "--subset importance") +

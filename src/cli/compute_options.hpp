@@ -28,6 +28,7 @@ struct ComputeOptions {
   std::string checkpoint;
   std::string checkpoint_every = "30s";
   bool resume = false;
+  bool standard_error = false;
   std::string output;
   bool force = false;
   bool profile = false;

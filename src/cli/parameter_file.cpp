@@ -4,6 +4,7 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/compare.hpp"
+#include "fisherdiag/fisher/diagonal.hpp"
 #include "fisherdiag/io/safetensors.hpp"
 
 namespace fisherdiag::cli {
@@ -20,7 +21,7 @@ std::vector<ParameterTensor> list_tensors(const SafetensorsFile& file) {
   std::vector<ParameterTensor> tensors;
   std::size_t offset = 0;
   for (const TensorEntry& entry : file.tensors()) {
-    if (is_statistic(entry.name)) continue;
+    if (is_statistic(entry.name) || is_standard_error(file, entry)) continue;
     tensors.push_back({entry.name, entry.shape, offset, entry.elements});
     offset += entry.elements;
   }

@@ -1,6 +1,7 @@
 #include "fisherdiag/base/system.hpp"
 
 #include <sys/resource.h>
+#include <time.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -114,6 +115,12 @@ CacheSizes cache_sizes() {
     if (level == "3") sizes.l3 = size;
   }
   return sizes;
+}
+
+double thread_cpu_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 }  // namespace fisherdiag

@@ -13,6 +13,9 @@ std::uint64_t peak_rss_bytes();
 /// Resident memory of this process now, in bytes; 0 where the system does not tell.
 std::uint64_t resident_bytes();
 
+/// Processor time of the calling thread so far, in seconds.
+double thread_cpu_seconds();
+
 /// Makes peak_rss_bytes() count from now on, where the system allows it.
 void reset_peak_rss();
 

@@ -116,7 +116,7 @@ struct BlockPass::Worker {
 
 BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelihood likelihood,
                      std::size_t block_rows, const Context& context, PassProfile* profile, bool skip_zeros,
-                     std::size_t section_rows)
+                     std::size_t section_rows, bool squares)
     : FisherPass(network.parameters().size(), section_rows),
       architecture_(network.architecture()),
       context_(context),
@@ -139,6 +139,7 @@ BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelih
     outputs_.emplace_back(kept_rows, layer.outputs, lanes);
   }
   if (by_chain) partials_ = ChainPartials(architecture_, block_rows / chain_, lanes);
+  if (squares) squares_ = SquareSums(architecture_, kept_rows, by_chain ? block_rows / chain_ : 0, lanes);
   for (int w = 0; w < context.threads(); ++w)
     workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, groups,
                                                 packed_.kernels(),
@@ -174,6 +175,17 @@ std::size_t BlockPass::bytes(const Architecture& architecture, const Estimator& 
   if (by_chain) total += ChainPartials::bytes(architecture, block_rows / chain_rows(estimator), lanes);
   return total + static_cast<std::size_t>(context.threads()) *
                      Worker::bytes(architecture, estimator, likelihood, groups, lanes);
+}
+
+std::size_t BlockPass::bytes_with_squares(const Architecture& architecture, const Estimator& estimator,
+                                          Likelihood likelihood, std::size_t block_rows,
+                                          const Context& context) {
+  const std::size_t lanes = kernels::kernel_table(context.isa()).lanes;
+  const bool by_chain = sums_by_chain(architecture, estimator, lanes);
+  const std::size_t kept_rows =
+      by_chain ? kSmallChunkRows * static_cast<std::size_t>(context.threads()) : block_rows;
+  return bytes(architecture, estimator, likelihood, block_rows, context) +
+         SquareSums::bytes(architecture, kept_rows, by_chain ? block_rows / chain_rows(estimator) : 0, lanes);
 }
 
 void BlockPass::make_tiles() {
@@ -238,6 +250,9 @@ void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const fl
                                 product_flops(architecture_.layers()[l], count));
           partials_.add(packed_.kernels(), chain, l, outputs_[l].rows(slot, count),
                         inputs_[l].rows(slot, count), row == begin, workers_[worker]->scratch());
+          if (!squares_.empty())
+            squares_.add_to_chain(packed_.kernels(), chain, l, slot, count, row == begin,
+                                  workers_[worker]->scratch());
         }
       }
     });
@@ -246,6 +261,7 @@ void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const fl
   context_.parallel_for(partials_.slices(), [&](std::size_t slice, std::size_t worker) {
     const PassTimer timer(workers_[worker]->track, PassPhase::Merge);
     partials_.add_slice_to(slice, inputs.rows, chain_, architecture_, sums_);
+    if (!squares_.empty()) squares_.add_slice(slice, inputs.rows, chain_, architecture_);
   });
   sums_.advance(inputs.rows);
 }
@@ -280,6 +296,11 @@ void BlockPass::rows_phase(Place place, std::size_t count, Worker& worker, Matri
   }
   for (std::size_t offset = 0; offset < count; offset += group_rows_)
     seeds_and_backward(place, offset, std::min(group_rows_, count - offset), worker, targets, samples);
+  if (!squares_.empty()) {
+    const PassTimer timer(worker.track, PassPhase::Accumulate);
+    for (std::size_t l = 0; l < layers; ++l)
+      squares_.put(l, place.kept, outputs_[l].rows(place.kept, count), inputs_[l].rows(place.kept, count));
+  }
   if (!traces_.rows) return;
   const PassTimer timer(worker.track, PassPhase::Traces);
   write_traces(place, count);
@@ -432,6 +453,8 @@ void BlockPass::tile_phase(const Tile& tile, std::size_t rows, std::size_t worke
     } else {
       k.squared_outer_skip(left, right, tile.range, fisher, inputs, workers_[worker]->scratch());
       if (tile.range.strip_begin == 0) add_bias(tile, left, 0);
+      if (!squares_.empty())
+        squares_.add(k, tile.layer, tile.range, first, count, workers_[worker]->scratch());
     }
     if (sums_.ends_at(first + count)) fold_section(tile);
   }

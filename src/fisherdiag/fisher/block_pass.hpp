@@ -11,6 +11,7 @@
 #include "fisherdiag/fisher/chain_partials.hpp"
 #include "fisherdiag/fisher/pass.hpp"
 #include "fisherdiag/fisher/profile.hpp"
+#include "fisherdiag/fisher/square_sums.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 #include "fisherdiag/nn/packed_network.hpp"
 
@@ -28,9 +29,10 @@ class BlockPass : public FisherPass {
   /// `block_rows` must be a multiple of chain_rows(). `profile`, if given, must have context.threads() tracks
   /// or more and outlive the pass. `skip_zeros`: FisherOptions::skip_zeros. `section_rows`: a multiple of
   /// chain_rows().
+  /// `squares`: take_squares() is wanted; not for batched.
   BlockPass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,
             const Context& context, PassProfile* profile = nullptr, bool skip_zeros = true,
-            std::size_t section_rows = 0);
+            std::size_t section_rows = 0, bool squares = false);
   ~BlockPass() override;
 
   /// Samples summed in one float chain: kChain, or for batched the batch.
@@ -42,6 +44,10 @@ class BlockPass : public FisherPass {
   /// Bytes a pass with `block_rows` allocates, its sums included.
   static std::size_t bytes(const Architecture& architecture, const Estimator& estimator,
                            Likelihood likelihood, std::size_t block_rows, const Context& context);
+  /// The same for a pass of which squares are wanted.
+  static std::size_t bytes_with_squares(const Architecture& architecture, const Estimator& estimator,
+                                        Likelihood likelihood, std::size_t block_rows,
+                                        const Context& context);
 
   /// Adds inputs.rows <= block_rows samples. Every block but the last must be a multiple of chain_rows().
   /// weights: empty, or of each sample's squared gradient (SeedBlock::prepare). traces: no rows, or [rows,
@@ -49,6 +55,7 @@ class BlockPass : public FisherPass {
   void add(MatrixView<const float> inputs, MatrixView<const float> targets,
            std::span<const std::uint64_t> samples, std::span<const float> weights = {},
            MatrixView<double> traces = {}) override;
+  AlignedBuffer<double> take_squares() override { return squares_.take(); }
 
  private:
   struct Worker;
@@ -96,6 +103,7 @@ class BlockPass : public FisherPass {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Tile> tiles_;
   ChainPartials partials_;          // empty unless F is small
+  SquareSums squares_;              // empty unless wanted
   std::span<const float> weights_;  // of the block that is being added
   MatrixView<double> traces_;       // the same
 };

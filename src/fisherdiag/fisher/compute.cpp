@@ -18,17 +18,33 @@
 #include "fisherdiag/fisher/request.hpp"
 #include "fisherdiag/fisher/sampling.hpp"
 #include "fisherdiag/fisher/shard.hpp"
+#include "fisherdiag/fisher/standard_error.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 
 namespace fisherdiag {
 
 namespace {
 
+/// What a standard error needs: every sample's own square, from the first sample to the last.
+void check_standard_error(const Architecture& architecture, const FisherOptions& options) {
+  if (architecture.graph())
+    throw UnsupportedError("standard errors cover chains of linear layers, not graphs of layers");
+  const char* reason = nullptr;
+  if (options.precision != Precision::Float32) reason = "precision bf16; use float32";
+  if (options.estimator.kind == EstimatorKind::Batched)
+    reason = "estimator batched, which squares sums over samples";
+  if (options.subset.kind == SubsetKind::Importance)
+    reason = "an importance subset, whose samples are not drawn alike";
+  if (options.checkpoint) reason = "a checkpoint, which does not hold their sums";
+  if (reason) throw ArgumentError(std::string("no standard errors with ") + reason);
+}
+
 void check_request(const Network& network, const Dataset& data, const FisherOptions& options,
                    const Context& context) {
   require_fitting_data(network, data, options.estimator, options.likelihood);
   check_precision(options.precision, options.estimator.kind, context.isa());
   require_feasible(network.architecture(), options);
+  if (options.standard_error) check_standard_error(network.architecture(), options);
   if (options.profile && options.profile->threads() < static_cast<std::size_t>(context.threads()))
     throw ArgumentError("the profile has " + std::to_string(options.profile->threads()) + " tracks for " +
                         std::to_string(context.threads()) + " threads");
@@ -141,22 +157,29 @@ FisherDiagonal compute_fisher(const Network& network, Dataset& data, const Fishe
 
   std::optional<Checkpointer> checkpointer = make_checkpointer(network, data, options, context);
   FisherRun run(network, data, options, context, rows, checkpointer ? &*checkpointer : nullptr);
+  run.set_read_ahead(reads_ahead(architecture, beside, sampling.bound(), rows, context));
   const AlignedBuffer<double> sum = run.sum(sampling);
   AlignedBuffer<float> values;
   {
     const PassTimer timer(track, PassPhase::Normalize);
     values = normalize(architecture.parameters(), sum, norm_factor(options, sampling));
   }
+  AlignedBuffer<float> errors;
+  if (options.standard_error) {
+    const AlignedBuffer<double> squares = run.take_squares();
+    errors = standard_errors(architecture.parameters(), sum, squares, sampling.used(),
+                             norm_factor(options, sampling));
+  }
   if (statistics) {
     *statistics = run.statistics();
     statistics->workspace_bytes =
-        fisher_memory(architecture, options, sampling.bound(), rows, context) + sampling.bytes();
+        fisher_memory(architecture, beside, sampling.bound(), rows, context) + sampling.bytes();
   }
 
   FisherMetadata metadata = describe(network, data, options, context);
   metadata.samples = sampling.used();
   metadata.sampling = sampling.record(options.normalization == Normalization::Mean);
-  return FisherDiagonal(architecture.parameters(), std::move(values), std::move(metadata));
+  return FisherDiagonal(architecture.parameters(), std::move(values), std::move(metadata), std::move(errors));
 }
 
 FisherShard compute_fisher_shard(const Network& network, Dataset& data, const FisherOptions& options,
@@ -165,6 +188,8 @@ FisherShard compute_fisher_shard(const Network& network, Dataset& data, const Fi
   check_request(network, data, options, context);
   require_finite_weights(network);
   const Architecture& architecture = network.architecture();
+  if (options.standard_error)
+    throw ArgumentError("no standard errors of a shard, which does not hold their sums");
   const ShardRange range = shard_range(architecture, options, data.size(), place, context);
   FisherShard shard;
   shard.place = place;
@@ -189,6 +214,7 @@ FisherShard compute_fisher_shard(const Network& network, Dataset& data, const Fi
                     options.estimator.kind != EstimatorKind::Batched && !architecture.graph());
   FisherRun run(network, data, options, context, rows, checkpointer ? &*checkpointer : nullptr);
   run.restrict_to(range.first, range.section_rows);
+  run.set_read_ahead(reads_ahead(architecture, beside, range.count, rows, context));
   run.sum(sampling);
   shard.sections = run.take_sections();
   if (statistics) *statistics = run.statistics();

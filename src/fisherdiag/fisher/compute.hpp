@@ -40,7 +40,8 @@ struct FisherOptions {
   std::optional<double> until;
   std::size_t max_memory_bytes = 0;  ///< bound on memory_in_use and what the pass allocates; 0: none
   std::size_t memory_in_use = 0;     ///< bytes of that bound which are not the pass's
-  PassProfile* profile = nullptr;    ///< records where time goes; needs a track for each thread
+  bool read_ahead = true;  ///< the next block may be read, from another thread, while one is worked on
+  PassProfile* profile = nullptr;  ///< records where time goes; needs a track for each thread
   /// Called before the first block and after each with samples done and in all, which grows with `until`;
   /// samples that importance looks at count twice if they are taken. Returning false stops with
   /// InterruptedError.
@@ -49,6 +50,9 @@ struct FisherOptions {
   std::function<bool()> stop;
   std::optional<CheckpointRequest> checkpoint;  ///< not with an importance subset
   bool force = false;                           ///< `exact` with more than kMostExactSeeds seeds too
+  /// Gives the result standard errors too (standard_error.hpp), at twice the work of the accumulation: for
+  /// chains in float32, without checkpoint, importance subset and batched.
+  bool standard_error = false;
 };
 
 /// Seeds per sample, C - 1 of a softmax, up to which `exact` is computed without being asked twice.

@@ -15,6 +15,9 @@ namespace {
 
 using Strings = std::map<std::string, std::string>;
 
+constexpr const char* kErrorKey = "standard_error";
+constexpr const char* kErrorSuffix = ".standard_error";
+
 [[noreturn]] void throw_malformed(const std::string& key, const std::string& text) {
   throw DataError("metadata entry '" + key + "' has the unknown value '" + text + "'");
 }
@@ -54,10 +57,10 @@ std::optional<Normalization> normalization_from_name(std::string_view name) {
 }
 
 /// Names the first value that cannot be part of a Fisher diagonal.
-void check_values(const std::string& path, const ParameterTensor& tensor, std::span<const float> values) {
+void check_values(const std::string& path, const std::string& tensor, std::span<const float> values) {
   for (std::size_t i = 0; i < values.size(); ++i)
     if (!(values[i] >= 0) || !std::isfinite(values[i]))
-      throw DataError(path + ": tensor '" + tensor.name + "' has the value " + std::to_string(values[i]) +
+      throw DataError(path + ": tensor '" + tensor + "' has the value " + std::to_string(values[i]) +
                       " at element " + std::to_string(i) + "; a Fisher diagonal is finite and not negative");
 }
 
@@ -113,8 +116,14 @@ FisherMetadata FisherMetadata::from_strings(const Strings& strings) {
 }
 
 FisherDiagonal::FisherDiagonal(std::vector<ParameterTensor> tensors, AlignedBuffer<float> values,
-                               FisherMetadata metadata)
-    : tensors_(std::move(tensors)), values_(std::move(values)), metadata_(std::move(metadata)) {
+                               FisherMetadata metadata, AlignedBuffer<float> standard_errors)
+    : tensors_(std::move(tensors)),
+      values_(std::move(values)),
+      standard_errors_(std::move(standard_errors)),
+      metadata_(std::move(metadata)) {
+  if (!standard_errors_.empty() && standard_errors_.size() != values_.size())
+    throw ArgumentError("[FisherDiagonal] " + std::to_string(standard_errors_.size()) +
+                        " standard errors of " + std::to_string(values_.size()) + " values");
   std::size_t expected = 0;
   for (const ParameterTensor& tensor : tensors_) {
     if (tensor.offset != expected)
@@ -132,6 +141,7 @@ FisherDiagonal FisherDiagonal::load(const std::filesystem::path& path) {
   std::vector<ParameterTensor> tensors;
   std::size_t total = 0;
   for (const TensorEntry& entry : file.tensors()) {
+    if (is_standard_error(file, entry)) continue;
     tensors.push_back({entry.name, entry.shape, total, entry.elements});
     total += entry.elements;
   }
@@ -145,20 +155,40 @@ FisherDiagonal FisherDiagonal::load(const std::filesystem::path& path) {
   } catch (const DataError& error) {
     throw DataError(path.string() + ": " + error.what());
   }
-  AlignedBuffer<float> values(total);
-  for (std::size_t t = 0; t < tensors.size(); ++t) {
-    const std::span<float> out(values.data() + tensors[t].offset, tensors[t].size);
-    file.read(file.tensors()[t], out);
-    check_values(path.string(), tensors[t], out);
-  }
-  return {std::move(tensors), std::move(values), std::move(metadata)};
+  const auto read = [&](const std::string& suffix) {
+    AlignedBuffer<float> values(total);
+    for (const ParameterTensor& tensor : tensors) {
+      const TensorEntry* entry = file.find(tensor.name + suffix);
+      if (!entry || entry->shape != tensor.shape)
+        throw DataError(path.string() + ": tensor '" + tensor.name + "' has no standard errors of its shape");
+      const std::span<float> out(values.data() + tensor.offset, tensor.size);
+      file.read(*entry, out);
+      check_values(path.string(), tensor.name + suffix, out);
+    }
+    return values;
+  };
+  AlignedBuffer<float> values = read("");
+  AlignedBuffer<float> errors;
+  if (find(file.metadata(), kErrorKey)) errors = read(kErrorSuffix);
+  return {std::move(tensors), std::move(values), std::move(metadata), std::move(errors)};
 }
 
 void FisherDiagonal::save(const std::filesystem::path& path) const {
   std::vector<TensorView> views;
   for (const ParameterTensor& tensor : tensors_)
     views.push_back({tensor.name, tensor.shape, values().subspan(tensor.offset, tensor.size)});
-  write_safetensors(path, views, metadata_.to_strings());
+  Strings strings = metadata_.to_strings();
+  if (!standard_errors_.empty()) {
+    strings[kErrorKey] = "over samples, of NAME in NAME.standard_error";
+    for (const ParameterTensor& tensor : tensors_)
+      views.push_back(
+          {tensor.name + kErrorSuffix, tensor.shape, standard_errors().subspan(tensor.offset, tensor.size)});
+  }
+  write_safetensors(path, views, strings);
+}
+
+bool is_standard_error(const SafetensorsFile& file, const TensorEntry& tensor) {
+  return file.metadata().contains(kErrorKey) && tensor.name.ends_with(kErrorSuffix);
 }
 
 std::string FisherDiagonal::sha256() const {

@@ -10,6 +10,7 @@
 #include "fisherdiag/base/aligned.hpp"
 #include "fisherdiag/fisher/precision.hpp"
 #include "fisherdiag/fisher/sampling_record.hpp"
+#include "fisherdiag/io/safetensors.hpp"
 #include "fisherdiag/likelihood/estimator.hpp"
 #include "fisherdiag/likelihood/likelihood.hpp"
 #include "fisherdiag/nn/architecture.hpp"
@@ -47,15 +48,20 @@ struct FisherMetadata {
 /// Diagonal of the Fisher information, one value >= 0 per parameter, in (nats / unit of parameter)^2.
 class FisherDiagonal {
  public:
-  FisherDiagonal(std::vector<ParameterTensor> tensors, AlignedBuffer<float> values, FisherMetadata metadata);
+  /// standard_errors: of each value, or empty.
+  FisherDiagonal(std::vector<ParameterTensor> tensors, AlignedBuffer<float> values, FisherMetadata metadata,
+                 AlignedBuffer<float> standard_errors = {});
 
   static FisherDiagonal load(const std::filesystem::path& path);
-  /// Same keys and shapes as the weights, float32, atomic.
+  /// Same keys and shapes as the weights, float32, atomic. Standard errors, where there are some, follow as
+  /// NAME.standard_error, and metadata "standard_error" says so.
   void save(const std::filesystem::path& path) const;
 
   const std::vector<ParameterTensor>& tensors() const { return tensors_; }
   std::span<const float> values() const { return values_; }
   const FisherMetadata& metadata() const { return metadata_; }
+  /// Standard error of each value over samples; empty: not known.
+  std::span<const float> standard_errors() const { return standard_errors_; }
   /// SHA-256 of the values in order (little-endian float32).
   std::string sha256() const;
   /// Sum of all values, in double.
@@ -63,8 +69,11 @@ class FisherDiagonal {
 
  private:
   std::vector<ParameterTensor> tensors_;
-  AlignedBuffer<float> values_;
+  AlignedBuffer<float> values_, standard_errors_;
   FisherMetadata metadata_;
 };
+
+/// True for a tensor of `file` that holds standard errors of another one.
+bool is_standard_error(const SafetensorsFile& file, const TensorEntry& tensor);
 
 }  // namespace fisherdiag

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fisherdiag/base/error.hpp"
+#include "fisherdiag/base/system.hpp"
 #include "fisherdiag/fisher/request.hpp"
 #include "fisherdiag/fisher/sample_scores.hpp"
 
@@ -86,6 +87,7 @@ AlignedBuffer<double> FisherRun::sum(Sampling& sampling) {
   }
   if (checkpointer_) save(sampling, true);
   AlignedBuffer<double> sum = pass_->take_sum();
+  squares_ = pass_->take_squares();
   pass_.reset();
   reader_.reset();
   return sum;
@@ -122,9 +124,7 @@ void FisherRun::add_round(Sampling& sampling, const SampleRound& round) {
   expected_ = done_ + round.count - round_done_;
   report_progress();
   while (round_done_ < round.count) {
-    std::size_t count = std::min(block_rows_, round.count - round_done_);
-    if (shard_section_rows_) count = std::min(count, shard_section_rows_ - round_done_ % shard_section_rows_);
-    add_block(sampling, round, count);
+    add_block(sampling, round, block_count(round, round_done_));
     const bool section_ends =
         shard_section_rows_ && (round_done_ % shard_section_rows_ == 0 || round_done_ == round.count);
     if (section_ends) sections_.push_back(pass_->take_section());
@@ -133,13 +133,32 @@ void FisherRun::add_round(Sampling& sampling, const SampleRound& round) {
   }
 }
 
-void FisherRun::add_block(Sampling& sampling, const SampleRound& round, std::size_t count) {
+std::size_t FisherRun::block_count(const SampleRound& round, std::size_t done) const {
+  const std::size_t count = std::min(block_rows_, round.count - done);
+  return shard_section_rows_ ? std::min(count, shard_section_rows_ - done % shard_section_rows_) : count;
+}
+
+void FisherRun::read_block(const SampleRound& round, std::size_t count) {
+  const double busy = may_read_ahead_ ? thread_cpu_seconds() : 0;
   const Clock::time_point reading = Clock::now();
+  bool was_ahead = false;
   {
     const PassTimer timer(options_.profile ? &options_.profile->main_track() : nullptr, PassPhase::Read);
-    reader_->read(first_ + round_done_, count);
+    was_ahead = reader_->read(first_ + round_done_, count);
   }
-  own_.reading_seconds += seconds_since(reading);
+  const double seconds = seconds_since(reading);
+  own_.reading_seconds += seconds;
+  if (!may_read_ahead_) return;
+  if (!was_ahead) reading_waits_ = seconds > 2 * (thread_cpu_seconds() - busy);
+  // A thread that reads while all others compute takes time from them, so it must have something to wait for,
+  // or a core of its own.
+  const std::size_t next = round_done_ + count;
+  if (next < round.count && (reading_waits_ || context_.threads() < default_threads()))
+    reader_->read_ahead(first_ + next, block_count(round, next));
+}
+
+void FisherRun::add_block(Sampling& sampling, const SampleRound& round, std::size_t count) {
+  read_block(round, count);
   const std::size_t layers = network_.architecture().layers().size();
   const std::span<const float> weights(round.weights);
   pass_->add(reader_->inputs(), reader_->targets(), reader_->samples(),

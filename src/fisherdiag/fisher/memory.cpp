@@ -26,29 +26,55 @@ std::string mebibytes(std::size_t bytes) {
 
 /// What is left in the heap of the block with which an importance subset looked at every sample; a large one
 /// goes back to the system.
-std::size_t left_over(std::size_t block_bytes) {
-  return block_bytes < kLargeBytes ? block_bytes : 0;
+std::size_t left_over(std::size_t bytes) {
+  return bytes < kLargeBytes ? bytes : 0;
 }
 
-}  // namespace
-
-std::size_t fisher_memory(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
-                          std::size_t block_rows, const Context& context) {
+/// Samples, targets and indices of one block.
+std::size_t block_bytes(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
+                        std::size_t block_rows) {
   const std::size_t rows = std::min(block_rows, samples);
   // Labels of sequences say which positions count, whatever the estimator.
   const bool reads = needs_targets(options.estimator.kind) || architecture.positions() > 1;
   const std::size_t targets =
       reads ? target_width(options.likelihood, architecture.outputs(), architecture.positions()) : 0;
-  const std::size_t inputs = aligned_bytes(rows * architecture.inputs() * sizeof(float));
-  std::size_t total = inputs + aligned_bytes(rows * targets * sizeof(float)) + rows * sizeof(std::uint64_t);
+  return aligned_bytes(rows * architecture.inputs() * sizeof(float)) +
+         aligned_bytes(rows * targets * sizeof(float)) + rows * sizeof(std::uint64_t);
+}
+
+/// With one block.
+std::size_t least_memory(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
+                         std::size_t block_rows, const Context& context) {
+  const std::size_t inputs =
+      aligned_bytes(std::min(block_rows, samples) * architecture.inputs() * sizeof(float));
+  std::size_t total = block_bytes(architecture, options, samples, block_rows);
   if (options.subset.kind == SubsetKind::Importance) total += left_over(inputs);
   std::size_t pass = pass_bytes(architecture, options, block_rows, context);
   if (pass_section_rows(architecture, options, samples, context))
     pass += aligned_bytes(architecture.parameter_count() * sizeof(double));
-  // Afterwards the sums and the result they become are alive together.
+  // Afterwards the sums and the result they become are alive together; with standard errors twice.
   const std::size_t result = aligned_bytes(architecture.parameter_count() * sizeof(double)) +
                              aligned_bytes(architecture.parameter_count() * sizeof(float));
-  return total + std::max(pass, result);
+  return total + std::max(pass, options.standard_error ? 2 * result : result);
+}
+
+}  // namespace
+
+bool reads_ahead(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
+                 std::size_t block_rows, const Context& context) {
+  if (!options.read_ahead || samples <= block_rows) return false;
+  const std::size_t bytes = options.memory_in_use +
+                            least_memory(architecture, options, samples, block_rows, context) +
+                            block_bytes(architecture, options, samples, block_rows);
+  return !options.max_memory_bytes || bytes <= options.max_memory_bytes;
+}
+
+std::size_t fisher_memory(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
+                          std::size_t block_rows, const Context& context) {
+  const std::size_t least = least_memory(architecture, options, samples, block_rows, context);
+  return reads_ahead(architecture, options, samples, block_rows, context)
+             ? least + block_bytes(architecture, options, samples, block_rows)
+             : least;
 }
 
 std::size_t touched_memory(const Context& context) {

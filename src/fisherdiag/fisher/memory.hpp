@@ -7,8 +7,13 @@
 
 namespace fisherdiag {
 
+/// True if a pass over `samples` samples may read the next block while it works on one: there is a next one,
+/// and options.max_memory_bytes leaves room for two.
+bool reads_ahead(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
+                 std::size_t block_rows, const Context& context);
+
 /// Bytes compute_fisher allocates with blocks of `block_rows` rows: the pass with its sums, the block of
-/// samples, the result.
+/// samples, or two where it reads ahead, the result.
 std::size_t fisher_memory(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
                           std::size_t block_rows, const Context& context);
 

@@ -33,7 +33,8 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
   }
   if (options.precision == Precision::Float32)
     return std::make_unique<BlockPass>(network, options.estimator, options.likelihood, block_rows, context,
-                                       options.profile, options.skip_zeros, section_rows);
+                                       options.profile, options.skip_zeros, section_rows,
+                                       options.standard_error);
   const kernels::Bf16Unit unit = kernels::available_bf16_units(context.isa()).back();
   return std::make_unique<Bf16Pass>(network, options.estimator, options.likelihood, block_rows, context,
                                     kernels::bf16_kernels(unit), options.profile, section_rows);
@@ -67,6 +68,7 @@ std::size_t pass_bytes(const Architecture& architecture, const FisherOptions& op
                        const Context& context) {
   const auto bytes = architecture.graph()                   ? &GraphPass::bytes
                      : options.precision == Precision::Bf16 ? &Bf16Pass::bytes
+                     : options.standard_error               ? &BlockPass::bytes_with_squares
                                                             : &BlockPass::bytes;
   return bytes(architecture, options.estimator, options.likelihood, block_rows, context);
 }

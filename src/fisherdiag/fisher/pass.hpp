@@ -41,6 +41,9 @@ class FisherPass {
 
   /// The sum over everything, in parameter order. The pass is empty afterwards.
   virtual AlignedBuffer<double> take_sum() { return sums_.take(); }
+  /// Of a pass that was asked for them, the sum of the squares of what each sample adds (square_sums.hpp);
+  /// otherwise nothing.
+  virtual AlignedBuffer<double> take_squares() { return {}; }
 
   /// The running section's sum, in parameter order; another one starts at zero.
   virtual AlignedBuffer<double> take_section() { return sums_.take_running(); }

@@ -134,6 +134,7 @@ PassTimes calibrate_pass(const Network& network, Dataset& rows, const FisherOpti
   own.likelihood = options.likelihood;
   own.precision = options.precision;
   own.force = options.force;
+  own.read_ahead = false;  // the clock starts where a block has been read
   own.max_memory_bytes = fisher_memory(architecture, own, data.size(), size.block_rows, context);
 
   PassTimes times;
