@@ -15,7 +15,7 @@ try:
     import safetensors.torch
     import torch
 except ImportError:
-    if TORCH_PYTHON and os.path.realpath(TORCH_PYTHON) != os.path.realpath(sys.executable):
+    if TORCH_PYTHON and os.path.abspath(TORCH_PYTHON) != os.path.abspath(sys.executable):
         os.execv(TORCH_PYTHON, [TORCH_PYTHON, "-B", *sys.argv])
     torch = None
 
