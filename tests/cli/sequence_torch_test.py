@@ -19,7 +19,8 @@ except ImportError:
         os.execv(TORCH_PYTHON, [TORCH_PYTHON, "-B", *sys.argv])
     torch = None
 
-SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts")
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCRIPTS = os.path.join(HERE, "..", "..", "scripts")
 
 
 def classifier():
@@ -159,9 +160,10 @@ class SequenceTorchTest(support.ToolTest):
         self.check(self.squares(model, everything), "--arch", "arch.json", "--estimator", "exact")
 
     def test_export(self):
-        sys.path.insert(0, SCRIPTS)
-        self.addCleanup(lambda: sys.path.remove(SCRIPTS))
+        sys.path[:0] = [SCRIPTS, HERE]
+        self.addCleanup(lambda: sys.path.__delitem__(slice(0, 2)))
         import export_torch
+        import torch_models
 
         tokens, labels = torch.randint(0, 20, (6, 7)), torch.randint(0, 5, (6, 7))
         for options in [(True, "gelu"), (False, "relu")]:
@@ -174,6 +176,10 @@ class SequenceTorchTest(support.ToolTest):
             logs = [torch.log_softmax(model(x[None]), 2)[0] for x in tokens]
             rows = [[(1, sum(log[t, y] for t, y in enumerate(row)))] for log, row in zip(logs, labels)]
             self.check(self.squares(model, rows))
+            fisher = safetensors.torch.load_file(self.path("F.safetensors"))
+            free, held = (torch_models.ewc_drift(model, fisher, tokens, tokens.flip(1), labels, strength)
+                          for strength in (0.0, 0.5))
+            self.assertLess(held, 0.9 * free)
 
     def test_export_refuses_what_is_not_covered(self):
         sys.path.insert(0, SCRIPTS)

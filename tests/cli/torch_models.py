@@ -145,3 +145,24 @@ def unsupported():
 
 def with_softmax():
     return nn.Sequential(nn.Linear(12, 4), nn.Softmax(dim=1))
+
+
+def ewc_drift(model, fisher, x, other_x, other_y, strength):
+    """How far the outputs for x move while other_x is learned with the EWC penalty, as a norm. `strength` 1: as strong
+    as plain gradient descent bears."""
+    anchor = {name: value.detach().clone() for name, value in model.named_parameters()}
+    before, rate = model(x).detach(), 0.002
+    ewc_lambda = strength / (rate * max(float(values.max()) for values in fisher.values()))
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    for _ in range(40):
+        optimizer.zero_grad()
+        outputs = model(other_x)
+        loss = nn.functional.cross_entropy(outputs.flatten(0, -2), other_y.flatten())
+        penalty = sum((fisher[name] * (p - anchor[name]) ** 2).sum() for name, p in model.named_parameters())
+        (loss + 0.5 * ewc_lambda * penalty).backward()
+        optimizer.step()
+    drift = (model(x) - before).norm().item()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(anchor[name])
+    return drift
