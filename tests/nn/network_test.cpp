@@ -62,3 +62,38 @@ TEST_CASE("weights that do not fit the architecture are refused in words", "[nn]
   REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("element 3") && contains("0.weight"));
   REQUIRE_THROWS_WITH(Network::load(path), contains("fisherdiag.arch"));
 }
+
+TEST_CASE("batch norm's statistics are read, saved and part of the weights' digest", "[nn]") {
+  const testing::TemporaryFolder folder;
+  const auto path = folder.path() / "w.safetensors";
+  const Architecture architecture = Architecture::parse(
+      R"({"input": [2], "layers": [{"type": "linear", "name": "a", "out": 2, "bias": false},
+          {"type": "batch_norm", "name": "bn", "affine": false}]})");
+  const std::span<const float> four(kFour), two = four.first(2);
+  const std::vector<float> count{7}, negative{0.5f, -0.5f};
+  std::vector<TensorView> tensors{{"a.weight", {2, 2}, four},
+                                  {"bn.running_mean", {2}, two},
+                                  {"bn.running_var", {2}, two},
+                                  {"bn.num_batches_tracked", {1}, count}};
+  write(path, tensors);
+  const Network network = Network::load(path, architecture);
+  REQUIRE(network.parameters().size() == 4);
+  REQUIRE(std::ranges::equal(network.buffers(), four));
+  network.save(path);
+  REQUIRE(Network::load(path).sha256() == network.sha256());
+  const Network fresh = Network::random(architecture, 1);
+  REQUIRE(std::ranges::equal(fresh.buffers(), std::vector<float>{0, 0, 1, 1}));
+  Network other = Network::load(path);
+  other.buffers()[0] = 0.25f;
+  REQUIRE(other.sha256() != network.sha256());
+
+  tensors[2].values = negative;
+  write(path, tensors);
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("bn.running_var") && contains("below 0"));
+  tensors[2] = {"odd.num_batches_tracked", {1}, count};
+  write(path, tensors);
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("odd.num_batches_tracked"));
+  tensors.resize(2);
+  write(path, tensors);
+  REQUIRE_THROWS_WITH(Network::load(path, architecture), contains("bn.running_var"));
+}
