@@ -2,7 +2,7 @@
 # Heavy reliability tiers: what takes too long for the tests. What they found is in docs/reliability.md.
 #
 #   scripts/soak.sh                    every tier but stream, with the counts below: about half an hour
-#   scripts/soak.sh TIER...            only these: faults kills determinism allocations sum stream
+#   scripts/soak.sh TIER...            only these: faults kills determinism allocations sum emulation stream
 #
 #   --build-dir FOLDER    use this build instead of building preset release
 #   --kills N             SIGKILLs of the tier kills (500)
@@ -13,9 +13,10 @@
 #
 #   faults        strace makes one system call fail, of every kind, one after the other (needs Debian's strace)
 #   kills         SIGKILL at random moments of a job that writes checkpoints, which then goes on
-#   determinism   threads x memory bounds x shards x repeats: one SHA-256
+#   determinism   threads x memory bounds x shards x repeats: one SHA-256 for each instruction set
 #   allocations   the N-th allocation fails, for every N (needs a C compiler)
 #   sum           10^8 samples against a sum in long double
+#   emulation     processors without AVX-512 and AVX: the bits of their level (needs Debian's qemu-user)
 #   stream        an endless job: resident memory and descriptors over time
 #
 # Exits 1 if a tier finds anything.
@@ -35,7 +36,7 @@ while [ $# -gt 0 ]; do
       arguments+=("$1" "$2")
       shift ;;
     -h | --help) print_help; exit 0 ;;
-    faults | kills | determinism | allocations | sum | stream) arguments+=("$1") ;;
+    faults | kills | determinism | allocations | sum | emulation | stream) arguments+=("$1") ;;
     *) printf '%s: unknown option %s (see --help)\n' "$program" "$1" >&2; exit 2 ;;
   esac
   shift

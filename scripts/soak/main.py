@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from soak import allocations, determinism, faults, kills, stream
+from soak import allocations, determinism, emulation, faults, kills, stream
 from soak.job import Job
 
 MOST_SHOWN = 20
@@ -24,7 +24,7 @@ def long_sum(job, options):
 
 
 TIERS = {"faults": faults.run, "kills": kills.run, "determinism": determinism.run, "allocations": allocations.run,
-         "sum": long_sum, "stream": stream.run}
+         "sum": long_sum, "emulation": emulation.run, "stream": stream.run}
 
 
 def parse(arguments):

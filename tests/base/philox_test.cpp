@@ -91,3 +91,13 @@ TEST_CASE("integers below a bound are all reached, evenly") {
   CHECK(chi_squared < 38.3);
   CHECK(RandomStream(1, 1, 1).next_below(1) == 0);
 }
+
+TEST_CASE("a uniform number has 53 bits, not those of one word") {
+  RandomStream random(1, 2, 3);
+  int fine = 0;
+  for (int i = 0; i < 100; ++i) {
+    const double scaled = 0x1p27 * random.next_uniform();
+    fine += scaled != std::floor(scaled);
+  }
+  CHECK(fine >= 99);  // by chance one in 2^26 is not
+}

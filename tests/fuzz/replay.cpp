@@ -18,17 +18,24 @@ std::vector<Registered>& registered() {
 
 namespace {
 
+/// Of inputs up to this size every prefix is run too, and each byte with one bit flipped.
+constexpr std::size_t kSmallBytes = 2048;
+
 std::size_t replay(const Registered& target, const std::filesystem::path& folder) {
   std::size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     std::ifstream file(entry.path(), std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(file), {}};
     run_guarded(target.run, bytes);
-    // Every prefix of a small input too: truncation is the commonest damage.
-    if (bytes.size() <= 1024)
-      for (std::size_t length = 0; length < bytes.size(); ++length)
-        run_guarded(target.run, std::string_view(bytes).substr(0, length));
     ++count;
+    if (bytes.size() > kSmallBytes) continue;
+    // Truncation is the commonest damage, a flipped bit the next.
+    for (std::size_t at = 0; at < bytes.size(); ++at) {
+      run_guarded(target.run, std::string_view(bytes).substr(0, at));
+      std::string flipped = bytes;
+      flipped[at] = static_cast<char>(flipped[at] ^ 1 << at % 8);
+      run_guarded(target.run, flipped);
+    }
   }
   return count;
 }

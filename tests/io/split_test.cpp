@@ -65,6 +65,7 @@ TEST_CASE("split data: lists and patterns, in natural order", "[dataset]") {
     REQUIRE(all_first(*data) == std::vector<float>{1, 2, 3, 4, 5, 6, 7});
     REQUIRE(targets_of(*data, 0, 7) == std::vector<float>{0, 1, 2, 0, 1, 1, 2});
     REQUIRE(inputs_of(*data, 4, 2) == std::vector<float>{5, -5, 6, -6});  // across files
+    REQUIRE(inputs_of(*data, 6, 1) == std::vector<float>{7, -7});         // within the last
     REQUIRE(inputs_of(*data, 0, 1) == std::vector<float>{1, -1});         // and back
     REQUIRE(dataset_files(words) ==
             std::vector<std::string>{base + "part-1.npy", base + "part-2.npy", base + "part-10.npy"});

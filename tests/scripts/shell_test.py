@@ -9,7 +9,8 @@ import tempfile
 import unittest
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
-ENTRY_POINTS = ("setup.sh", "run.sh", "soak.sh", "test.sh", "experiments.sh", "fuzz.sh", "tsan.sh")
+ENTRY_POINTS = ("setup.sh", "run.sh", "soak.sh", "test.sh", "experiments.sh", "fuzz.sh", "mutation.sh",
+                "tsan.sh")
 
 
 def run(script, *arguments, **options):
