@@ -36,6 +36,7 @@ TEST_CASE("a plan has the work, the block and the memory of the pass") {
   CHECK(result.flops ==
         100000 * fisher_flops_per_sample(architecture, options.estimator, options.likelihood));
   CHECK(result.block_rows == choose_block_rows(architecture, options, 100000, context));
+  options.read_ahead = context.threads() < default_threads();
   CHECK(result.peak_bytes == (1 << 20) + aligned_bytes(4 * architecture.parameter_count()) +
                                  touched_memory(context) +
                                  fisher_memory(architecture, options, 100000, result.block_rows, context));

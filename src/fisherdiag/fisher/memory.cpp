@@ -63,6 +63,9 @@ std::size_t least_memory(const Architecture& architecture, const FisherOptions& 
 bool reads_ahead(const Architecture& architecture, const FisherOptions& options, std::size_t samples,
                  std::size_t block_rows, const Context& context) {
   if (!options.read_ahead || samples <= block_rows) return false;
+  // What the heap keeps of looking at every sample first is not known well enough for a second block beside
+  // it.
+  if (options.max_memory_bytes && options.subset.kind == SubsetKind::Importance) return false;
   const std::size_t bytes = options.memory_in_use +
                             least_memory(architecture, options, samples, block_rows, context) +
                             block_bytes(architecture, options, samples, block_rows);

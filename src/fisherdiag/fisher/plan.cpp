@@ -65,6 +65,8 @@ void plan_memory(FisherPlan& plan, const Architecture& architecture, const PlanR
   bounded.memory_in_use = request.base_bytes + aligned_bytes(architecture.parameter_count() * sizeof(float)) +
                           sampling.bytes() + touched_memory(context);
   plan.block_rows = choose_block_rows(architecture, bounded, plan.samples, context);
+  // Without a core to spare the next block is read ahead only where reading has to wait for its source.
+  bounded.read_ahead = bounded.read_ahead && context.threads() < default_threads();
   plan.peak_bytes =
       bounded.memory_in_use + fisher_memory(architecture, bounded, plan.samples, plan.block_rows, context);
 }
