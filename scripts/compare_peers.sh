@@ -2,11 +2,11 @@
 # Measures fisherdiag beside PyTorch, BackPACK and JAX: same weights, data and threads, agreement checked first, rounds
 # interleaved. Adds the section "Beside other libraries" to report/index.html; the numbers are in report/peers.json.
 #
-#   scripts/compare_peers.sh [--quick]   three models, five short rounds: about five minutes (the default)
-#   scripts/compare_peers.sh --full      all five models, nine rounds of a second each: about an hour
+#   scripts/compare_peers.sh [--quick]   five models, five short rounds: about a quarter of an hour (the default)
+#   scripts/compare_peers.sh --full      all nine models, nine rounds of a second each: hours
 #   scripts/compare_peers.sh --check     only that every method agrees with fisherdiag; writes nothing
 #
-#   --models NAME...       only these, as mlp-784-256-256-10
+#   --models NAME...       only these, as mlp-784-256-256-10 or cnn-s
 #   --build-dir FOLDER     use the binaries of this build instead of building preset release
 #
 # The first run installs the libraries from PyPI into build/peers-venv (6 GB: PyTorch's wheel brings CUDA along; with

@@ -156,9 +156,12 @@ benchmark_passes() {
     measure_benchmarks "bench-fisher-$model" "^fisher/mlp-$model/$variants(/|\$)"
   done
   say "benchmarking Fisher passes of networks whose weights are used at many positions"
-  variants="((empirical|exact)/threads:$all|(empirical|exact|mc|sketch|materialized)/threads:1)"
-  [ "$mode" = full ] && variants="[a-z]+/threads:[0-9]+"
-  measure_benchmarks bench-presets "^fisher/(lenet5|cnn-s|resnet18-reduced|transformer-tiny)/$variants(/|\$)"
+  local small="(lenet5|cnn-s)/((empirical|exact)/threads:$all|(empirical|exact|mc|sketch|materialized)/threads:1)"
+  local large="(resnet18-reduced|transformer-tiny)/empirical/threads:(1|$all)"
+  if [ "$mode" = full ]; then
+    small="(lenet5|cnn-s)/[a-z]+/threads:[0-9]+" large="(resnet18-reduced|transformer-tiny|vgg11)/[a-z]+/threads:[0-9]+"
+  fi
+  measure_benchmarks bench-presets "^fisher/($small|$large)(/|\$)"
   say "benchmarking exact against the number of classes"
   measure_benchmarks bench-classes "^fisher/mlp-784-256-256-(2|100|1000)/(empirical|exact)/threads:1(/|\$)"
 }
