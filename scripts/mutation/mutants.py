@@ -104,7 +104,7 @@ MUTANTS = (
            "if (digest_of_sums(result.metadata, parts) != digest)",
            "if (digest_of_sums(result.metadata, parts).size() != digest.size())", FISHER),
     Mutant("a resumed pass forgets the sum of the sections before", "fisher/sections.cpp",
-           "  total_ = std::move(total);\n", "", FISHER),
+           "  total_ = std::move(total);\n", "  static_cast<void>(total);\n", FISHER),
     Mutant("a resumed pass goes on one sample late", "fisher/fisher_run.cpp",
            "  round_done_ = state.done;\n", "  round_done_ = state.done + (state.done < round.count);\n", FISHER),
     Mutant("shards are merged in the order they are named", "fisher/shard.cpp",

@@ -238,3 +238,18 @@ TEST_CASE("the result says what it is") {
   CHECK(statistics.flops == 33 * 280);
   CHECK(seeds_per_sample(options.estimator, options.likelihood, 4) == 2);
 }
+
+// Small networks sum chains of samples apart from each other; this one's tiles of F are added to in place.
+TEST_CASE("a network whose F is too large for partial sums equals the reference, biases too") {
+  const Network network = make_network("mlp:900-800-10", 3);
+  const Samples samples = make_samples(network, 5, Likelihood::Categorical, 4);
+  const reference::Mlp mlp = reference::make_mlp(network);
+  for (const Estimator& estimator : {Estimator{EstimatorKind::Empirical}, {EstimatorKind::Exact}}) {
+    const Vector expected =
+        reference::fisher_diagonal(mlp, samples, estimator, Likelihood::Categorical, Normalization::Mean);
+    for (int threads : {1, 2})
+      CHECK(worst_tensor_error(
+                compute(network, samples, estimator, Likelihood::Categorical, default_isa(), threads),
+                expected) <= kTolerance);
+  }
+}
