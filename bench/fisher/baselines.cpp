@@ -102,26 +102,32 @@ void loop_fisher(const Network& network, MatrixView<const float> inputs, MatrixV
   }
 }
 
+void add_squares(std::span<const float> gradients, std::size_t rows, const Context& context,
+                 std::span<double> sum) {
+  const std::size_t parameters = sum.size();
+  const std::size_t slices = (parameters + kSliceParameters - 1) / kSliceParameters;
+  context.parallel_for(slices, [&](std::size_t slice, std::size_t) {
+    const std::size_t end = std::min(parameters, (slice + 1) * kSliceParameters);
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t i = slice * kSliceParameters; i < end; ++i) {
+        const float g = gradients[r * parameters + i];
+        sum[i] += static_cast<double>(g * g);
+      }
+  });
+}
+
 void materialized_fisher(const Network& network, MatrixView<const float> inputs,
                          MatrixView<const float> labels, const Context& context, std::span<float> gradients,
                          std::span<double> sum) {
   const std::size_t parameters = sum.size(), batch_rows = gradients.size() / parameters;
   SmallBatch batch(network, batch_rows, context);
-  const std::size_t slices = (parameters + kSliceParameters - 1) / kSliceParameters;
   for (std::size_t first = 0; first < inputs.rows; first += batch_rows) {
     const std::size_t n = std::min(batch_rows, inputs.rows - first);
     batch.run({inputs.row(first), n, inputs.cols}, {labels.row(first), n, 1});
     context.parallel_for(n, [&](std::size_t r, std::size_t) {
       write_gradient(batch, network.architecture(), r, gradients.data() + r * parameters);
     });
-    context.parallel_for(slices, [&](std::size_t slice, std::size_t) {
-      const std::size_t end = std::min(parameters, (slice + 1) * kSliceParameters);
-      for (std::size_t r = 0; r < n; ++r)
-        for (std::size_t i = slice * kSliceParameters; i < end; ++i) {
-          const float g = gradients[r * parameters + i];
-          sum[i] += static_cast<double>(g * g);
-        }
-    });
+    add_squares(gradients, n, context, sum);
   }
 }
 

@@ -14,6 +14,10 @@ namespace fisherdiag::bench {
 void loop_fisher(const Network& network, MatrixView<const float> inputs, MatrixView<const float> labels,
                  const Context& context, std::span<double> sum);
 
+/// sum [P] += the squares of `rows` gradients [rows, P].
+void add_squares(std::span<const float> gradients, std::size_t rows, const Context& context,
+                 std::span<double> sum);
+
 /// All per-sample gradients of a batch stored [n, P], then squared and added. `gradients` is that storage.
 void materialized_fisher(const Network& network, MatrixView<const float> inputs,
                          MatrixView<const float> labels, const Context& context, std::span<float> gradients,

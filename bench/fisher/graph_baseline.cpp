@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "fisher/baselines.hpp"
 #include "fisherdiag/base/float_mode.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 #include "fisherdiag/nn/graph_network.hpp"
@@ -13,8 +14,8 @@ namespace fisherdiag::bench {
 
 namespace {
 
-/// Parameters one task squares and adds; samples one task takes.
-constexpr std::size_t kSliceParameters = 16384, kChunk = 4;
+/// Samples one task takes.
+constexpr std::size_t kChunk = 4;
 
 /// One thread's samples on their way through the graph.
 class Chunk {
@@ -120,7 +121,6 @@ void materialized_graph_fisher(const Network& network, MatrixView<const float> i
   std::vector<Chunk> workers;
   for (int w = 0; w < context.threads(); ++w) workers.emplace_back(packed);
   const std::size_t parameters = sum.size(), batch = gradients.size() / parameters;
-  const std::size_t slices = (parameters + kSliceParameters - 1) / kSliceParameters;
   for (std::size_t first = 0; first < inputs.rows; first += batch) {
     const std::size_t n = std::min(batch, inputs.rows - first);
     context.parallel_for((n + kChunk - 1) / kChunk, [&](std::size_t chunk, std::size_t worker) {
@@ -130,14 +130,7 @@ void materialized_graph_fisher(const Network& network, MatrixView<const float> i
                                 {labels.row(first + begin), count, 1},
                                 {gradients.data() + begin * parameters, count, parameters});
     });
-    context.parallel_for(slices, [&](std::size_t slice, std::size_t) {
-      const std::size_t end = std::min(parameters, (slice + 1) * kSliceParameters);
-      for (std::size_t r = 0; r < n; ++r)
-        for (std::size_t i = slice * kSliceParameters; i < end; ++i) {
-          const float g = gradients[r * parameters + i];
-          sum[i] += static_cast<double>(g * g);
-        }
-    });
+    add_squares(gradients, n, context, sum);
   }
 }
 
