@@ -2,7 +2,7 @@
 # The main job, end to end: builds fisherdiag, trains a network, computes its Fisher diagonal with every estimator,
 # benchmarks passes and penalties, and writes report/index.html.
 #
-#   scripts/run.sh [--quick]    a few minutes: enough for every figure of the report (the default)
+#   scripts/run.sh [--quick]    ten minutes: enough for every figure of the report (the default)
 #   scripts/run.sh --full       every benchmark with more repetitions: about an hour on two cores
 #
 # Measurements go to build/run, the report to report/ (index.html, summary.md, results.json, *.png). It can be
