@@ -91,7 +91,8 @@ def _batch(document):
 
 
 def _how(document):
-    return (f"Same weights (one epoch of training), data ({html.escape(document['data'])}), CPUs and threads for all; every method in a "
+    return (f"Same weights (one epoch of training; presets: PyTorch's initial ones), data ({html.escape(document['data'])}; "
+            "synthetic samples of the right shape for presets that need another), CPUs and threads for all; every method in a "
             f"process of its own, medians of {document['rounds']} interleaved rounds, reading of data excluded. Before "
             "anything is timed each method's diagonal is compared with fisherdiag's of the same samples: <em>error</em> is "
             "‖F − F<sub>ours</sub>‖ / ‖F<sub>ours</sub>‖, and one beyond 10<sup>−4</sup> stops the comparison (bfloat16 is "
