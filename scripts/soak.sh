@@ -8,13 +8,14 @@
 #   --kills N             SIGKILLs of the tier kills (500)
 #   --repeats N           repeats of the tier determinism (20)
 #   --minutes M           duration of the tier stream (120)
+#   --threads N           threads of the tier stream (1, so that the machine stays of use)
 #   --most-calls K        the tier faults fails calls 1 to K of each kind (all there are)
 #   --seed S              of what is random (1)
 #
 #   faults        strace makes one system call fail, of every kind, one after the other (needs Debian's strace)
 #   kills         SIGKILL at random moments of a job that writes checkpoints, which then goes on
 #   determinism   threads x memory bounds x shards x repeats: one SHA-256 for each instruction set
-#   allocations   the N-th allocation fails, for every N (needs a C compiler)
+#   allocations   an allocation fails, one of every call stack (needs a C compiler)
 #   sum           10^8 samples against a sum in long double
 #   emulation     processors without AVX-512 and AVX: the bits of their level (needs Debian's qemu-user)
 #   stream        an endless job: resident memory and descriptors over time
@@ -31,7 +32,7 @@ while [ $# -gt 0 ]; do
       [ $# -gt 1 ] || { printf '%s: --build-dir needs a folder\n' "$program" >&2; exit 2; }
       build="$(cd "$2" 2> /dev/null && pwd)" || { printf '%s: no folder %s\n' "$program" "$2" >&2; exit 2; }
       shift ;;
-    --kills | --repeats | --minutes | --most-calls | --seed)
+    --kills | --repeats | --minutes | --threads | --most-calls | --seed)
       [[ "${2:-}" =~ ^[0-9]+$ ]] || { printf '%s: %s needs a number\n' "$program" "$1" >&2; exit 2; }
       arguments+=("$1" "$2")
       shift ;;

@@ -34,6 +34,7 @@ def parse(arguments):
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--minutes", type=int, default=120)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--most-calls", type=int, default=100000)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(arguments)

@@ -24,8 +24,9 @@ def slope(points):
 
 
 def run(job, options):
-    process = subprocess.Popen(job.compute("--checkpoint", "F.ckpt", "--checkpoint-every", "2s", synthetic=10**12),
-                               cwd=job.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    command = job.compute("--checkpoint", "F.ckpt", "--checkpoint-every", "2s", "--threads", str(options.threads),
+                          synthetic=10**12)
+    process = subprocess.Popen(command, cwd=job.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     begin, points = time.monotonic(), []
     while process.poll() is None and time.monotonic() - begin < 60 * options.minutes:
         time.sleep(1)
