@@ -11,7 +11,7 @@ import support
 SOURCE = os.environ.get("FISHERDIAG_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(0, os.path.join(SOURCE, "scripts"))
 
-from soak import faults, kills  # noqa: E402
+from soak import allocations, faults, kills  # noqa: E402
 from soak.job import Job  # noqa: E402
 
 
@@ -31,6 +31,14 @@ class SoakTest(unittest.TestCase):
 
     def test_kills(self):
         self.assertRegex(self.run_tier(kills.run), r"^[4-9]|[1-9]\d kills")
+
+    @unittest.skipUnless(shutil.which("cc"), "needs a C compiler")
+    @unittest.skipIf(os.environ.get("FISHERDIAG_SANITIZE"), "the sanitizers have their own malloc")
+    def test_allocations(self):
+        for name, most in [("MOST_STACKS", 8), ("LATER_TOO", 4), ("WITH_TWO_THREADS", 4)]:
+            self.addCleanup(setattr, allocations, name, getattr(allocations, name))
+            setattr(allocations, name, most)
+        self.assertIn("8 of them failing", self.run_tier(allocations.run))
 
     @unittest.skipUnless(shutil.which("strace"), "needs strace")
     @unittest.skipIf(os.environ.get("FISHERDIAG_SANITIZE"), "strace and the leak sanitizer exclude each other")

@@ -24,6 +24,14 @@ using ConstMatrix = fisherdiag::MatrixView<const float>;
 
 thread_local std::string last_error;
 
+void keep_error(const char* words) noexcept {
+  try {
+    last_error = words;
+  } catch (const std::bad_alloc&) {
+    last_error = "out of memory";  // short enough to need no allocation
+  }
+}
+
 /// No exception may cross into C: what `action` throws becomes the last error and `failed` the result.
 template <class Result, class Action>
 Result guarded(Result failed, const Action& action) noexcept {
@@ -31,11 +39,11 @@ Result guarded(Result failed, const Action& action) noexcept {
     last_error.clear();
     return action();
   } catch (const std::bad_alloc&) {
-    last_error = "not enough memory";
+    keep_error("not enough memory");
   } catch (const std::exception& error) {
-    last_error = error.what();
+    keep_error(error.what());
   } catch (...) {
-    last_error = "unknown error";
+    keep_error("unknown error");
   }
   return failed;
 }

@@ -1,5 +1,6 @@
 #include "fisherdiag/io/atomic_file.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -131,11 +133,16 @@ void remove_if_abandoned(const fs::path& path) {
 
 /// What killed writers of `file` left beside it. Failing to clean up is no error.
 void remove_abandoned(const fs::path& file) {
+  // Not std::filesystem's iterator: libstdc++'s ends the process where an allocation in it fails.
+  struct Close {
+    void operator()(DIR* folder) const { ::closedir(folder); }
+  };
   const std::string start = temporary_start(file);
-  std::error_code error;
-  for (fs::directory_iterator entry(folder_of(file), error), end; !error && entry != end;
-       entry.increment(error))
-    if (is_temporary_of(entry->path().filename().string(), start)) remove_if_abandoned(entry->path());
+  const fs::path folder = folder_of(file);
+  const std::unique_ptr<DIR, Close> listing(::opendir(folder.c_str()));
+  if (!listing) return;
+  while (const dirent* entry = ::readdir(listing.get()))
+    if (is_temporary_of(entry->d_name, start)) remove_if_abandoned(folder / entry->d_name);
 }
 
 /// Syncs what `descriptor` is open on. Never retried: after a failure the kernel may have dropped the data
