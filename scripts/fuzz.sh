@@ -76,7 +76,7 @@ happens_again() {
 
 # fuzz READER: until its executions or seconds are over, or something is found. Prints the executions.
 fuzz() {
-  local reader="$1" target="$build/tests/fuzz/fuzz_$1" work="$build/grown/$1" log="$build/$1.log"
+  local reader="$1" target="$build/tests/fuzz/fuzz_$1" work="build/fuzz-grown/$1" log="$build/$1.log"
   local done_so_far=0 start=$SECONDS options status artifact
   options="$(limits "$reader") -max_len=2048 -print_final_stats=1"
   [ ! -f "tests/fuzz/dictionaries/$reader.dict" ] || options+=" -dict=tests/fuzz/dictionaries/$reader.dict"
@@ -111,7 +111,7 @@ for reader in "${readers[@]}"; do
   if [ "$keep" = yes ]; then
     # Into a folder of its own: the smallest set that reaches all that old and new inputs reach.
     rm -rf "$build/minimised" && mkdir "$build/minimised"
-    "$build/tests/fuzz/fuzz_$reader" -merge=1 "$build/minimised" "tests/fuzz/corpus/$reader" "$build/grown/$reader" \
+    "$build/tests/fuzz/fuzz_$reader" -merge=1 "$build/minimised" "tests/fuzz/corpus/$reader" "build/fuzz-grown/$reader" \
       > "$build/$reader.merge.log" 2>&1
     for input in "$build/minimised"/*; do
       cp "$input" "tests/fuzz/corpus/$reader/$(sha1sum "$input" | cut -c1-12)"

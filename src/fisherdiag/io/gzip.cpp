@@ -23,7 +23,7 @@ constexpr std::array<std::byte, 2> kMagic{std::byte{0x1F}, std::byte{0x8B}};
 }  // namespace
 
 struct GzipStream::Inflater {
-  Inflater() : input(kInputBytes) {
+  explicit Inflater(std::uint64_t file_bytes) : input(std::min<std::uint64_t>(kInputBytes, file_bytes)) {
     constexpr int kGzipOnly = 16 + MAX_WBITS;
     if (inflateInit2(&stream, kGzipOnly) != Z_OK) throw std::bad_alloc();
   }
@@ -44,7 +44,8 @@ bool is_gzip(const InputFile& file) {
   return start == kMagic;
 }
 
-GzipStream::GzipStream(InputFile file) : file_(std::move(file)), inflater_(std::make_unique<Inflater>()) {}
+GzipStream::GzipStream(InputFile file)
+    : file_(std::move(file)), inflater_(std::make_unique<Inflater>(file_.size())) {}
 GzipStream::~GzipStream() = default;
 
 void GzipStream::declare_size(std::uint64_t bytes) {
@@ -83,10 +84,10 @@ void GzipStream::read_at(std::uint64_t offset, std::span<std::byte> out) {
 }
 
 void GzipStream::skip_to(std::uint64_t offset) {
-  std::vector<std::byte> skipped(offset > position_ ? kSkipBytes : 0);
+  if (offset <= position_) return;
+  std::vector<std::byte> skipped(std::min<std::uint64_t>(kSkipBytes, offset - position_));
   while (position_ < offset) {
-    const std::uint64_t left = offset - position_;
-    const std::size_t want = left < kSkipBytes ? static_cast<std::size_t>(left) : kSkipBytes;
+    const std::uint64_t want = std::min<std::uint64_t>(skipped.size(), offset - position_);
     if (inflate_some(std::span(skipped).first(want)) == 0)
       throw FormatError(file_.name(), "is truncated: its decompressed content ends after " +
                                           std::to_string(position_) + " bytes");
@@ -121,7 +122,7 @@ std::size_t GzipStream::inflate_some(std::span<std::byte> out) {
 /// Fetches compressed bytes; false at the end of the file.
 bool GzipStream::refill() {
   const std::uint64_t left = file_.size() - inflater_->file_offset;
-  const std::size_t count = left < kInputBytes ? static_cast<std::size_t>(left) : kInputBytes;
+  const std::size_t count = std::min<std::uint64_t>(left, inflater_->input.size());
   file_.read_at(inflater_->file_offset, std::span(inflater_->input).first(count));
   inflater_->file_offset += count;
   inflater_->stream.next_in = reinterpret_cast<Bytef*>(inflater_->input.data());

@@ -87,7 +87,8 @@ class StoredStream final : public MemberStream {
 class DeflatedStream final : public MemberStream {
  public:
   DeflatedStream(InputFile file, const ZipMember& member, std::uint64_t data_offset)
-      : MemberStream(std::move(file), member, data_offset), input_(kBufferBytes) {
+      : MemberStream(std::move(file), member, data_offset),
+        input_(std::min<std::uint64_t>(kBufferBytes, member.compressed_bytes)) {
     constexpr int kRawDeflate = -MAX_WBITS;
     if (inflateInit2(&stream_, kRawDeflate) != Z_OK) throw std::bad_alloc();
   }
@@ -98,7 +99,8 @@ class DeflatedStream final : public MemberStream {
  protected:
   void read_part(std::uint64_t offset, std::span<std::byte> out) override {
     if (offset < position_) restart();
-    std::vector<std::byte> skipped(offset > position_ ? kBufferBytes : 0);
+    std::vector<std::byte> skipped(
+        offset > position_ ? std::min<std::uint64_t>(kBufferBytes, offset - position_) : 0);
     while (position_ < offset)
       inflate_all(std::span(skipped).first(std::min<std::uint64_t>(skipped.size(), offset - position_)));
     inflate_all(out);
