@@ -1,6 +1,7 @@
 """compute --checkpoint and --resume: interruptions, kills, refusals."""
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -43,6 +44,18 @@ class CheckpointTest(support.ToolTest):
             self.assertEqual(self.read("F.safetensors"), self.read("plain.safetensors"))
             for name in ["F.ckpt", "F.safetensors"]:
                 os.remove(self.path(name))
+
+    def test_interrupted_while_reading_ahead(self):
+        """One thread of a machine with more computes, another reads the next block from the file."""
+        count = 300000
+        source = random.Random(5)
+        self.write("X.npy", support.npy_bytes([count, 30], "|u1", source.randbytes(30 * count)))
+        self.job = self.of("X.npy") + ["--seed", "3"]
+        expected = self.run_json(*self.job)
+        returned, text = self.interrupted(signal.SIGINT, "--checkpoint-every", "1ms")
+        self.assertEqual(returned, 130, text)
+        result = self.run_json(*self.job, "--checkpoint", "F.ckpt", "--resume")
+        self.assertEqual((result["sha256"], result["samples"]), (expected["sha256"], count))
 
     def test_interrupted_at_once(self):
         """A checkpoint is written at the signal, however seldom it was to be."""

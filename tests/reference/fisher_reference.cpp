@@ -121,6 +121,13 @@ Vector fisher_diagonal(const Mlp& mlp, const Samples& samples, const Estimator& 
   return sum;
 }
 
+Vector sample_diagonal(const Mlp& mlp, const Samples& samples, std::size_t n, const Estimator& estimator,
+                       Likelihood likelihood) {
+  Vector term(mlp.parameters.size(), 0.0);
+  add_sample(term, mlp, samples.input(n), samples.target(n), estimator, likelihood, n);
+  return term;
+}
+
 Vector full_fisher(const Mlp& mlp, const Samples& samples, Likelihood likelihood) {
   const std::size_t parameters = mlp.parameters.size(), outputs = mlp.outputs();
   Vector result(parameters * parameters, 0.0);

@@ -40,6 +40,10 @@ std::unique_ptr<Dataset> to_dataset(const Samples& samples);
 Vector fisher_diagonal(const Mlp& mlp, const Samples& samples, const Estimator& estimator,
                        Likelihood likelihood, Normalization normalization);
 
+/// The term of sample n alone in that sum; not of batched.
+Vector sample_diagonal(const Mlp& mlp, const Samples& samples, std::size_t n, const Estimator& estimator,
+                       Likelihood likelihood);
+
 /// The true Fisher, whole: sum_n J_n^T cov_n J_n [P, P] row-major, divided by N. For tiny networks.
 Vector full_fisher(const Mlp& mlp, const Samples& samples, Likelihood likelihood);
 
