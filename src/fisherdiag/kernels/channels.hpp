@@ -24,4 +24,33 @@ using ActivateBackward = void(Function f, const ConstStrips& input, const ConstS
 using ScaleColumns = void(const ConstStrips& input, const float* scale, const float* shift, bool add,
                           const Strips& output) noexcept;
 
+/// What follows a convolution, in one sweep: output = f(scale[c] x(r, c) + shift[c] + other(r, c)), f the
+/// positive part if `relu`. other without data: none. The bits are those of ScaleColumns, a sum and Activate.
+struct NormForwardArguments {
+  ConstStrips input;
+  const float* scale = nullptr;  ///< whole vectors, as shift
+  const float* shift = nullptr;
+  ConstStrips other;
+  bool relu = false;
+  Strips output;
+};
+using NormForward = void(const NormForwardArguments&) noexcept;
+
+/// The way back: d = delta, or where `output` has data and is not positive 0; other = [other +] d, below =
+/// [below +] scale[c] d, if they have data. For each sample of `positions` rows n:
+///
+///   sums[2 n S + c] = sum_r d(r, c),  sums[(2 n + 1) S + c] = sum_r d(r, c) (input(r, c) - center[c])
+///
+/// with S = the padded columns, in chains of 16 floats added in double. sums == nullptr: not wanted.
+struct NormBackwardArguments {
+  ConstStrips input, output, delta;
+  const float* scale = nullptr;
+  const float* center = nullptr;  ///< whole vectors
+  std::size_t positions = 1;      ///< the rows are a multiple of it
+  double* sums = nullptr;
+  Strips other, below;
+  bool add_other = false, add_below = false;
+};
+using NormBackward = void(const NormBackwardArguments&) noexcept;
+
 }  // namespace fisherdiag::kernels

@@ -17,6 +17,7 @@
 #include "fisherdiag/kernels/skip.hpp"
 #include "fisherdiag/kernels/softmax.hpp"
 #include "fisherdiag/kernels/strips.hpp"
+#include "fisherdiag/kernels/window.hpp"
 
 namespace fisherdiag::kernels {
 
@@ -44,11 +45,15 @@ struct KernelTable {
   ScatterPatches* scatter_patches;
   PadGrid* pad_grid;
   GatherPieces* gather_pieces;
+  GridGemm* grid_gemm;
+  GridGramSquared* grid_gram_squared;
   MaxPool* max_pool;
   MaxPoolBackward* max_pool_backward;
   Activate* activate;
   ActivateBackward* activate_backward;
   ScaleColumns* scale_columns;
+  NormForward* norm_forward;
+  NormBackward* norm_backward;
   ColumnSums* column_sums;
   SoftmaxRows* softmax_rows;
   PenaltyValue* penalty_value;

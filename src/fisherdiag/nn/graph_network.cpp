@@ -44,6 +44,15 @@ GraphNetwork::GraphNetwork(const Architecture& architecture, const Context& cont
     ops_.push_back(make_node_op(graph_, i));
     ops_.back()->prepare(kernels_);
   }
+  tails_ = find_norm_tails(graph_);
+  tail_at_.resize(ops_.size());
+  skipped_.resize(ops_.size());
+  for (const NormTail& tail : tails_) {
+    skipped_[tail.norm] = true;
+    if (tail.add) skipped_[*tail.add] = true;
+    skipped_[tail.last()] = false;
+    tail_at_[tail.last()] = &tail;
+  }
 }
 
 void GraphNetwork::pack(const Network& network, const Context& context) {
@@ -76,6 +85,7 @@ void GraphNetwork::load(MatrixView<const float> inputs, const kernels::Strips& v
 
 void GraphNetwork::forward_layer(std::size_t i, std::span<const kernels::Strips> values, std::size_t samples,
                                  const std::uint64_t* sample_ids, OpScratch& scratch) const {
+  if (tail_at_[i]) return forward_tail(*tail_at_[i], values);
   kernels::ConstStrips inputs[kMostInputs];
   const std::vector<std::size_t>& from = graph_.nodes()[i].inputs;
   for (std::size_t j = 0; j < from.size(); ++j) inputs[j] = values[from[j]];
@@ -86,6 +96,7 @@ void GraphNetwork::backward_layer(std::size_t i, std::span<const kernels::Strips
                                   std::span<const kernels::Strips> deltas,
                                   std::span<const GradientRows> gradients, std::size_t samples,
                                   OpScratch& scratch, std::vector<bool>& written) const {
+  if (tail_at_[i]) return backward_tail(*tail_at_[i], values, deltas, gradients, samples, written);
   const GraphNode& node = graph_.nodes()[i];
   const std::size_t count = node.inputs.size();
   kernels::ConstStrips inputs[kMostInputs];
@@ -104,6 +115,42 @@ void GraphNetwork::backward_layer(std::size_t i, std::span<const kernels::Strips
                      samples, std::span<const kernels::Strips>(below, count),
                      std::span<const bool>(add, count),
                      std::span<const GradientRows>(own, node.parameters.size()), &scratch});
+}
+
+void GraphNetwork::forward_tail(const NormTail& tail, std::span<const kernels::Strips> values) const {
+  const NormTables norm = *ops_[tail.norm]->norm_tables();
+  kernels::NormForwardArguments a;
+  a.input = values[graph_.nodes()[tail.norm].inputs[0]];
+  a.scale = norm.scale;
+  a.shift = norm.shift;
+  if (tail.add) a.other = values[tail.other];
+  a.relu = tail.relu.has_value();
+  a.output = values[tail.last() + 1];
+  kernels_.norm_forward(a);
+}
+
+void GraphNetwork::backward_tail(const NormTail& tail, std::span<const kernels::Strips> values,
+                                 std::span<const kernels::Strips> deltas,
+                                 std::span<const GradientRows> gradients, std::size_t samples,
+                                 std::vector<bool>& written) const {
+  const GraphNode& node = graph_.nodes()[tail.norm];
+  const std::size_t input = node.inputs[0];
+  kernels::NormBackwardArguments a;
+  a.input = values[input];
+  a.delta = deltas[tail.last() + 1];
+  if (tail.relu) a.output = values[tail.last() + 1];
+  if (tail.add) {
+    a.other = deltas[tail.other];
+    a.add_other = written[tail.other];
+    written[tail.other] = true;
+  }
+  a.below = deltas[input];
+  a.add_below = written[input];
+  written[input] = true;
+  GradientRows own[kMostParameters];
+  for (std::size_t p = 0; p < node.parameters.size(); ++p) own[p] = gradients[node.parameters[p]];
+  backward_norm(kernels_, *ops_[tail.norm]->norm_tables(), samples, a,
+                std::span<const GradientRows>(own, node.parameters.size()));
 }
 
 std::size_t GraphNetwork::packed_bytes() const {

@@ -9,6 +9,7 @@
 
 #include "fisherdiag/base/matrix_view.hpp"
 #include "fisherdiag/nn/network.hpp"
+#include "fisherdiag/nn/norm_tail.hpp"
 #include "fisherdiag/nn/op.hpp"
 #include "fisherdiag/parallel/context.hpp"
 
@@ -29,18 +30,19 @@ class GraphNetwork {
 
   /// Rows of samples as data has them to one row for each position: value 0.
   void load(MatrixView<const float> inputs, const kernels::Strips& value) const;
-  /// values[v] of every layer from values[0]. sample_ids: as OpForward. watch(node) is made before a layer
-  /// and destroyed after it.
+  /// values[v] of every layer from values[0], but those within a NormTail, which are not touched. sample_ids:
+  /// as OpForward. watch(node) is made before a layer and destroyed after it; a NormTail goes by its norm.
   template <class Watch>
   void forward(std::span<const kernels::Strips> values, std::size_t samples, const std::uint64_t* sample_ids,
                OpScratch& scratch, const Watch& watch) const {
     for (std::size_t i = 0; i < ops_.size(); ++i) {
-      [[maybe_unused]] const auto watched = watch(i);
+      if (skipped_[i]) continue;
+      [[maybe_unused]] const auto watched = watch(named(i));
       forward_layer(i, values, samples, sample_ids, scratch);
     }
   }
-  /// deltas.back() taken to the sensitivities of all values whose deltas have data. gradients[t]: of tensor
-  /// t, to be added to; no data: of a matrix.
+  /// deltas.back() taken to the sensitivities of all values whose deltas have data, but the same.
+  /// gradients[t]: of tensor t, to be added to; no data: of a matrix.
   template <class Watch>
   void backward(std::span<const kernels::Strips> values, std::span<const kernels::Strips> deltas,
                 std::span<const GradientRows> gradients, std::size_t samples, OpScratch& scratch,
@@ -49,8 +51,8 @@ class GraphNetwork {
     written.back() = true;
     for (std::size_t i = ops_.size(); i-- > 0;) {
       // A layer nothing depends on, or with no parameters below, has no sensitivities.
-      if (!deltas[i + 1].data || !written[i + 1]) continue;
-      [[maybe_unused]] const auto watched = watch(i);
+      if (skipped_[i] || !deltas[i + 1].data || !written[i + 1]) continue;
+      [[maybe_unused]] const auto watched = watch(named(i));
       backward_layer(i, values, deltas, gradients, samples, scratch, written);
     }
   }
@@ -62,6 +64,12 @@ class GraphNetwork {
  private:
   void forward_layer(std::size_t node, std::span<const kernels::Strips> values, std::size_t samples,
                      const std::uint64_t* sample_ids, OpScratch& scratch) const;
+  /// The layer whose name the work at node i goes by.
+  std::size_t named(std::size_t i) const { return tail_at_[i] ? tail_at_[i]->norm : i; }
+  void forward_tail(const NormTail& tail, std::span<const kernels::Strips> values) const;
+  void backward_tail(const NormTail& tail, std::span<const kernels::Strips> values,
+                     std::span<const kernels::Strips> deltas, std::span<const GradientRows> gradients,
+                     std::size_t samples, std::vector<bool>& written) const;
   void backward_layer(std::size_t node, std::span<const kernels::Strips> values,
                       std::span<const kernels::Strips> deltas, std::span<const GradientRows> gradients,
                       std::size_t samples, OpScratch& scratch, std::vector<bool>& written) const;
@@ -69,6 +77,9 @@ class GraphNetwork {
   const Graph& graph_;
   const kernels::KernelTable& kernels_;
   std::vector<std::unique_ptr<Op>> ops_;
+  std::vector<const NormTail*> tail_at_;  // per layer: what ends there; nullptr: the layer stands for itself
+  std::vector<bool> skipped_;             // per layer: done with a tail that ends later
+  std::vector<NormTail> tails_;
 };
 
 /// Throws UnsupportedError naming a layer unless all of `users`, the layers that share matrix `tensor`, sum

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -106,6 +107,12 @@ struct GradientMatrix {
   bool operator==(const GradientMatrix&) const = default;
 };
 
+/// A batch norm of fixed statistics, per channel in whole vectors: y = scale x + shift.
+struct NormTables {
+  const float *scale, *shift, *mean;
+  const float* inverse;  ///< 1 / sqrt(var + eps)
+};
+
 /// A layer: first its shapes, then, after prepare(), its work. Thread-safe once prepared.
 class Op {
  public:
@@ -134,6 +141,9 @@ class Op {
 
   virtual void forward(const OpForward& f) const = 0;
   virtual void backward(const OpBackward& b) const = 0;
+
+  /// Of a batch norm, once packed; empty for all others.
+  virtual std::optional<NormTables> norm_tables() const { return {}; }
 
   /// The rest is for operations with a matrix.
   virtual GradientMatrix gradient_matrix() const { return {}; }

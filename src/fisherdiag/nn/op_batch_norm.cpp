@@ -1,9 +1,8 @@
 // Batch norm in evaluation mode: y = weight (x - mean) / sqrt(var + eps) + bias with the statistics of
 // training, which are buffers of the network and not parameters.
-#include <algorithm>
 #include <cmath>
 
-#include "fisherdiag/nn/norm_sums.hpp"
+#include "fisherdiag/nn/norm_tail.hpp"
 #include "fisherdiag/nn/ops.hpp"
 
 namespace fisherdiag {
@@ -50,22 +49,16 @@ class BatchNormOp final : public Op {
   }
 
   void backward(const OpBackward& b) const override {
-    if (!parameters_.empty()) {
-      const std::size_t lanes = kernels().lanes, positions = output_.positions();
-      for (std::size_t n = 0; n < b.samples; ++n)
-        for (std::size_t strip = 0; strip * lanes < output_.features; ++strip) {
-          const std::size_t first = strip * lanes, row = n * positions;
-          const ops::NormSums sums =
-              ops::norm_sums(b.inputs[0], b.delta, strip, row, positions, lanes, mean_.data() + first);
-          for (std::size_t c = first; c < std::min(first + lanes, output_.features); ++c) {
-            const double inverse = static_cast<double>(inverse_[c]);
-            b.gradients[0].data[n * b.gradients[0].stride + c] +=
-                static_cast<float>(sums.product[c - first] * inverse);
-            b.gradients[1].data[n * b.gradients[1].stride + c] += static_cast<float>(sums.delta[c - first]);
-          }
-        }
-    }
-    if (b.below[0].data) kernels().scale_columns(b.delta, scale_.data(), nullptr, b.add[0], b.below[0]);
+    kernels::NormBackwardArguments a;
+    a.input = b.inputs[0];
+    a.delta = b.delta;
+    a.below = b.below[0];
+    a.add_below = b.add[0];
+    backward_norm(kernels(), *norm_tables(), b.samples, a, b.gradients);
+  }
+
+  std::optional<NormTables> norm_tables() const override {
+    return NormTables{scale_.data(), shift_.data(), mean_.data(), inverse_.data()};
   }
 
  private:

@@ -23,6 +23,14 @@ constexpr std::size_t kPatchFloats = std::size_t{48} << 10;
 constexpr std::size_t kLeastRows = 8, kMostRows = 256;
 /// Columns of patches that are accumulated together.
 constexpr std::size_t kStripsAtOnce = 6;
+/// Samples whose padded copies a product takes at a time.
+constexpr std::size_t kMostGridSamples = 16;
+/// Numbers of a kernel row, side by side in a padded copy, from which on patches are read there.
+constexpr std::size_t kLeastRun = 8;
+/// Multiply-adds of the backward product as a convolution for each that is needed, above which it is not one.
+constexpr double kMostFlippedCost = 1.35;
+/// Vectors of kernel rows for each of gathered patches, above which gathering is worth its time.
+constexpr double kMostGridShare = 1.15;
 /// Rows of patches that one call of gram_squared takes.
 constexpr std::size_t kChainRows = 1024;
 
@@ -60,10 +68,14 @@ class ConvOp final : public Op {
     for (std::size_t t = 0; t < s_.wide.positions(); ++t) same_.push_back(static_cast<std::int32_t>(t));
     for (std::size_t g = 0; g < s_.groups; ++g) {
       gathered_.emplace_back(columns(), wide_, kernels.lanes);
-      scattered_.emplace_back(wide_, columns(), kernels.lanes);
+      if (!is_flipped()) scattered_.emplace_back(wide_, columns(), kernels.lanes);
     }
     if (is_padded(kernels.lanes))
       padded_.emplace(s_.window, s_.wide.grid, s_.narrow, s_.groups, kernels.lanes);
+    if (is_flipped()) {
+      flipped_.emplace(flipped_window(), s_.narrow.grid, s_.wide, 1, kernels.lanes);
+      flipped_weights_ = StripBuffer(taps_ * wide_, narrow_, kernels.lanes);
+    }
     bias_ = AlignedBuffer<float>((output_.features / s_.groups + kernels.lanes) * s_.groups + kernels.lanes);
   }
 
@@ -74,8 +86,9 @@ class ConvOp final : public Op {
         for (std::size_t j = 0; j < columns(); ++j)
           ordered[w * columns() + j] = parameters[0][parameter_index(g * wide_ + w, j)];
       kernels().transpose_to_strips(ordered.data(), columns(), gathered_[g].view());
-      kernels().to_strips(ordered.data(), columns(), scattered_[g].view(), {});
+      if (!is_flipped()) kernels().to_strips(ordered.data(), columns(), scattered_[g].view(), {});
     }
+    if (is_flipped()) pack_flipped(ordered);
     if (parameters.size() == 1) return;
     if (s_.transposed) {
       std::ranges::copy(parameters[1], bias_.begin());
@@ -87,9 +100,9 @@ class ConvOp final : public Op {
   }
 
   std::size_t packed_bytes(std::size_t lanes) const override {
-    return s_.groups *
-               (StripBuffer::bytes(columns(), wide_, lanes) + StripBuffer::bytes(wide_, columns(), lanes)) +
-           rows_bytes();
+    const std::size_t back = is_flipped() ? StripBuffer::bytes(taps_ * wide_, narrow_, lanes)
+                                          : s_.groups * StripBuffer::bytes(wide_, columns(), lanes);
+    return s_.groups * StripBuffer::bytes(columns(), wide_, lanes) + back + rows_bytes();
   }
 
   std::size_t scratch_floats(std::size_t lanes) const override {
@@ -103,13 +116,15 @@ class ConvOp final : public Op {
     const auto grid = [&](std::size_t samples) {
       return PaddedPatches::floats(s_.window, s_.narrow, samples, lanes);
     };
-    return std::max(product + grid(samples_at_once()), accumulation + grid(accumulate_samples()));
+    const std::size_t back =
+        flipped_ ? PaddedPatches::floats(flipped_window(), s_.wide, grid_samples(*flipped_), lanes) : 0;
+    const std::size_t forward = is_grid() ? grid(grid_samples(*padded_)) : product + grid(samples_at_once());
+    return std::max({product, back, forward, accumulation + grid(accumulate_samples())});
   }
 
   void forward(const OpForward& f) const override {
     if (!s_.transposed) return gather_product(f.inputs[0], f.output, false, bias_.data(), *f.scratch);
-    ops::clear(f.output, kernels().lanes);
-    scatter_product(f.inputs[0], f.output, *f.scratch);
+    scatter_product(f.inputs[0], f.output, false, *f.scratch);
     if (parameters_.size() > 1) kernels().scale_columns(f.output, nullptr, bias_.data(), false, f.output);
   }
 
@@ -117,8 +132,7 @@ class ConvOp final : public Op {
     if (parameters_.size() > 1) ops::add_position_sums(kernels(), b.delta, b.samples, b.gradients[1]);
     if (!b.below[0].data) return;
     if (s_.transposed) return gather_product(b.delta, b.below[0], b.add[0], nullptr, *b.scratch);
-    if (!b.add[0]) ops::clear(b.below[0], kernels().lanes);
-    scatter_product(b.delta, b.below[0], *b.scratch);
+    scatter_product(b.delta, b.below[0], b.add[0], *b.scratch);
   }
 
   GradientMatrix gradient_matrix() const override { return {s_.wide.features, columns()}; }
@@ -128,6 +142,7 @@ class ConvOp final : public Op {
   }
 
   void accumulate(const OpAccumulate& a) const override {
+    if (is_grid() && !s_.transposed && accumulate_on_grid(a)) return;
     for_patches(a, a.deltas, [&](const Patches& p) {
       const std::size_t strips = (p.right.cols + kernels().lanes - 1) / kernels().lanes;
       double* sums = a.sums + p.group * wide_ * columns() + p.strip * kernels().lanes;
@@ -158,8 +173,42 @@ class ConvOp final : public Op {
   std::size_t piece_rows() const {
     return std::clamp(kPatchFloats / columns() / kLeastRows * kLeastRows, kLeastRows, kMostRows);
   }
-  /// Channels that do not fill vectors: patches are put together from a padded copy of the input.
-  bool is_padded(std::size_t lanes) const { return narrow_ % lanes != 0; }
+  /// Products read patches from a padded copy of the narrow side, in which a kernel row is a run of numbers.
+  bool is_grid() const {
+    const std::size_t together = s_.window.dilation.back() == 1 ? s_.window.kernel.back() : 1;
+    return s_.groups == 1 && narrow_ * together >= kLeastRun;
+  }
+  /// Patches are read or put together from a padded copy: always where channels do not fill vectors.
+  bool is_padded(std::size_t lanes) const { return is_grid() || narrow_ % lanes != 0; }
+  /// The transpose of a window that moves by one is a window too, with the kernel the other way round: from a
+  /// padded copy of the wide side. Not where there is much more to multiply that way.
+  bool is_flipped() const {
+    const std::size_t half = kLeastRun, filled = (narrow_ + half - 1) / half * half;
+    const auto cost = static_cast<double>(s_.narrow.positions() * filled);
+    if (s_.groups != 1 || cost > kMostFlippedCost * static_cast<double>(s_.wide.positions() * narrow_))
+      return false;
+    const Window& w = s_.window;
+    for (std::size_t d = 0; d < w.kernel.size(); ++d)
+      if (w.stride[d] != 1 || w.padding[d] > w.dilation[d] * (w.kernel[d] - 1) ||
+          flipped_window().places(d, s_.wide.grid[d]) != s_.narrow.grid[d])
+        return false;
+    return true;
+  }
+  Window flipped_window() const {
+    Window w = s_.window;
+    for (std::size_t d = 0; d < w.kernel.size(); ++d)
+      w.padding[d] = w.dilation[d] * (w.kernel[d] - 1) - w.padding[d];
+    return w;
+  }
+  /// Rows: taps from last to first, channels of the wide side inside; `ordered`: [wide, taps, narrow].
+  void pack_flipped(const std::vector<float>& ordered) {
+    std::vector<float> rows(ordered.size());
+    for (std::size_t w = 0; w < wide_; ++w)
+      for (std::size_t tap = 0; tap < taps_; ++tap)
+        std::copy_n(ordered.data() + w * columns() + tap * narrow_, narrow_,
+                    rows.data() + ((taps_ - 1 - tap) * wide_ + w) * narrow_);
+    kernels().to_strips(rows.data(), narrow_, flipped_weights_.view(), {});
+  }
   /// Samples whose padded copies are made at a time.
   std::size_t samples_at_once() const { return std::max<std::size_t>(piece_rows() / s_.wide.positions(), 1); }
   kernels::PatchTable patches(std::size_t group) const {
@@ -183,9 +232,47 @@ class ConvOp final : public Op {
     return copy;
   }
 
+  static std::size_t grid_samples(const PaddedPatches& patches) {
+    return std::clamp<std::size_t>(kPatchFloats / patches.sample_floats(), 1, kMostGridSamples);
+  }
+
+  /// to = [to +] patches(from) weights + bias, a few samples at a time.
+  void grid_product(const PaddedPatches& patches, const kernels::ConstStrips& from,
+                    const StripBuffer& weights, const kernels::Strips& to, bool add, const float* bias,
+                    std::size_t samples, OpScratch& scratch) const {
+    const std::size_t in = from.rows / samples, out = to.rows / samples, lanes = kernels().lanes;
+    const std::size_t step = grid_samples(patches);
+    for (std::size_t first = 0; first < samples; first += step) {
+      const std::size_t count = std::min(step, samples - first);
+      scratch.reset();
+      const float* grid = patches.pad(kernels(), ops::rows_of(from, first * in, count * in, lanes), scratch);
+      kernels().grid_gemm({patches.rows(grid), patches.runs().data(), patches.runs().size(), weights.view(),
+                           ops::rows_of(to, first * out, count * out, lanes), bias, add});
+    }
+  }
+
+  /// False where kernel rows do not fill vectors, and gathered patches would.
+  bool accumulate_on_grid(const OpAccumulate& a) const {
+    const std::size_t lanes = kernels().lanes;
+    const std::vector<kernels::GridStrip> strips =
+        padded_->strips(a.strip_begin * lanes, std::min(a.strip_end * lanes, columns()));
+    if (kMostGridShare * static_cast<double>(a.strip_end - a.strip_begin) <
+        static_cast<double>(strips.size()))
+      return false;
+    a.scratch->reset();
+    const Source source = source_of(a.input, 0, a.samples, *a.scratch);
+    for (const kernels::ConstStrips& delta : a.deltas)
+      kernels().grid_gram_squared(
+          {delta, padded_->rows(source.grid), strips.data(), strips.size(), a.sums, columns()});
+    return true;
+  }
+
   /// wide = [wide +] patches(narrow) W^T + bias.
   void gather_product(const kernels::ConstStrips& narrow, const kernels::Strips& wide, bool add,
                       const float* bias, OpScratch& scratch) const {
+    if (is_grid())
+      return grid_product(*padded_, narrow, gathered_[0], wide, add, bias, wide.rows / s_.wide.positions(),
+                          scratch);
     const std::size_t positions = s_.wide.positions(), samples = wide.rows / positions;
     const std::size_t step = padded_ ? samples_at_once() : samples;
     if (!is_direct(add) && !add) ops::clear(wide, kernels().lanes);
@@ -239,9 +326,13 @@ class ConvOp final : public Op {
     }
   }
 
-  /// narrow += the transpose of patches applied to wide W.
-  void scatter_product(const kernels::ConstStrips& wide, const kernels::Strips& narrow,
+  /// narrow = [narrow +] the transpose of patches applied to wide W.
+  void scatter_product(const kernels::ConstStrips& wide, const kernels::Strips& narrow, bool add,
                        OpScratch& scratch) const {
+    if (flipped_)
+      return grid_product(*flipped_, wide, flipped_weights_, narrow, add, nullptr,
+                          wide.rows / s_.wide.positions(), scratch);
+    if (!add) ops::clear(narrow, kernels().lanes);
     const std::size_t step = piece_rows();
     for (std::size_t row = 0; row < wide.rows; row += step) {
       const std::size_t count = std::min(step, wide.rows - row);
@@ -289,7 +380,8 @@ class ConvOp final : public Op {
   ConvShape s_;
   std::size_t taps_ = 0, wide_ = 0, narrow_ = 0;  // channels of one group
   std::vector<std::int32_t> rows_, same_;
-  std::optional<PaddedPatches> padded_;
+  std::optional<PaddedPatches> padded_, flipped_;
+  StripBuffer flipped_weights_;
   std::vector<StripBuffer> gathered_, scattered_;  // per group: [columns, wide] and [wide, columns]
   AlignedBuffer<float> bias_;
 };

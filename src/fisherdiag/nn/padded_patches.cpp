@@ -51,6 +51,24 @@ PaddedPatches::PaddedPatches(const Window& window, const std::vector<std::size_t
   const std::vector<std::size_t> taps = places_of(window.kernel, window.dilation, zeros, sizes);
   const std::size_t channels = features_ / groups;
   for (std::size_t g = 0; g < groups; ++g) groups_.push_back(pieces_of(taps, g * channels, channels, lanes));
+  for (const std::size_t tap : taps) {
+    const auto at = static_cast<std::int32_t>(tap * features_);
+    if (runs_.empty() || runs_.back().offset + runs_.back().length != at) runs_.push_back({at, 0});
+    runs_.back().length += static_cast<std::int32_t>(channels);
+  }
+}
+
+std::vector<kernels::GridStrip> PaddedPatches::strips(std::size_t begin, std::size_t end) const {
+  std::vector<kernels::GridStrip> result;
+  std::size_t first = 0;  // column of the run
+  for (const kernels::GridRun& run : runs_) {
+    const std::size_t last = std::min(end, first + static_cast<std::size_t>(run.length));
+    for (std::size_t c = std::max(begin, first); c < last; c += lanes_)
+      result.push_back({run.offset + static_cast<std::int32_t>(c - first), static_cast<std::int32_t>(c),
+                        static_cast<std::int32_t>(std::min(lanes_, last - c))});
+    first += static_cast<std::size_t>(run.length);
+  }
+  return result;
 }
 
 PaddedPatches::Pieces PaddedPatches::pieces_of(const std::vector<std::size_t>& taps,

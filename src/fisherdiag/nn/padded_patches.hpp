@@ -1,5 +1,4 @@
-// Patches of layers with few channels, whose kernel rows are gathered whole from a padded copy of their
-// input.
+// Patches of a window over a padded copy of its input, in which rows of its kernel lie side by side.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +11,8 @@
 
 namespace fisherdiag {
 
-/// The tables of kernels/pieces.hpp for one window. Columns of patches are ordered taps first, then the
-/// channels of a group.
+/// The tables of kernels/pieces.hpp and kernels/window.hpp for one window. Columns of patches are ordered
+/// taps first, then the channels of a group.
 class PaddedPatches {
  public:
   /// A window over `grid` with `features` channels in `groups` groups, at `places`.
@@ -24,10 +23,19 @@ class PaddedPatches {
   static std::size_t floats(const Window& window, const ValueShape& grid, std::size_t samples,
                             std::size_t lanes);
 
+  std::size_t sample_floats() const { return sample_floats_; }
   /// A padded copy of whole samples, in scratch.
   const float* pad(const kernels::KernelTable& kernels, const kernels::ConstStrips& samples,
                    OpScratch& scratch) const;
   kernels::PiecewisePatches group(std::size_t g) const;
+
+  /// For products that read patches from the grid; of windows with one group.
+  kernels::GridRows rows(const float* grid) const {
+    return {grid, bases_.data(), bases_.size(), sample_floats_};
+  }
+  const std::vector<kernels::GridRun>& runs() const { return runs_; }
+  /// Columns [begin, end) of the patches, cut into vectors that are neighbours in the grid.
+  std::vector<kernels::GridStrip> strips(std::size_t begin, std::size_t end) const;
 
  private:
   struct Pieces {
@@ -40,6 +48,7 @@ class PaddedPatches {
   std::size_t features_, lanes_, sample_floats_ = 0;
   std::vector<std::int32_t> offsets_, bases_;
   std::vector<Pieces> groups_;
+  std::vector<kernels::GridRun> runs_;
 };
 
 }  // namespace fisherdiag

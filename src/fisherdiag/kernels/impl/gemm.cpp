@@ -5,50 +5,24 @@ namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
 namespace {
 
-/// Where only the lower half of a vector counts and half a product costs half: the last strip of a narrow c.
-#if defined(__AVX512F__)
-constexpr bool kHasHalves = true;
-FISHERDIAG_INLINE Vec multiply_add_half(Vec a, Vec b, Vec c) {
-  return _mm512_zextps256_ps512(
-      _mm256_fmadd_ps(_mm512_castps512_ps256(a), _mm512_castps512_ps256(b), _mm512_castps512_ps256(c)));
-}
-#else
-constexpr bool kHasHalves = false;
-FISHERDIAG_INLINE Vec multiply_add_half(Vec a, Vec b, Vec c) {
-  return multiply_add(a, b, c);
-}
-#endif
-
-/// acc += a(rows, k) b(k, strips) for `count` consecutive k inside one strip of a.
+/// sums += a(rows, k) b(k, strips) for `count` consecutive k inside one strip of a.
 template <bool HalfTail, int Rows, int Cols>
-FISHERDIAG_INLINE void add_products(Tile<Rows, Cols>& acc, const float* a, const float* b,
-                                    std::size_t b_stride, std::size_t first, std::size_t count) {
-  for (std::size_t k = first; k < first + count; ++k) {
-    Vec right[Cols];
-#pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) right[c] = load_aligned(b + c * b_stride + k * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) {
-      const Vec left(a[r * kLanes + k]);
-#pragma GCC unroll 4
-      for (int c = 0; c < Cols; ++c) {
-        if (HalfTail && c == Cols - 1)
-          acc.v[r][c] = multiply_add_half(left, right[c], acc.v[r][c]);
-        else
-          acc.v[r][c] = multiply_add(left, right[c], acc.v[r][c]);
-      }
-    }
-  }
+FISHERDIAG_INLINE void add_products(RunningSums<HalfTail, Rows, Cols>& sums, const float* a, const float* b,
+                                    std::size_t b_stride, std::size_t count) {
+  for (std::size_t k = 0; k < count; ++k)
+    sums.add([&](int r) { return a[static_cast<std::size_t>(r) * kLanes + k]; }, b + k * kLanes, b_stride);
 }
 
 /// The chain over k in [begin, end); begin is a multiple of kLanes. `a` is row 0 of the tile in strip 0.
 template <bool HalfTail, int Rows, int Cols>
 FISHERDIAG_INLINE void accumulate(Tile<Rows, Cols>& acc, const float* a, std::size_t a_stride, const float* b,
                                   std::size_t b_stride, std::size_t begin, std::size_t end) {
+  RunningSums<HalfTail, Rows, Cols> sums(acc.v);
   std::size_t k = begin;
   for (; k + kLanes <= end; k += kLanes)
-    add_products<HalfTail>(acc, a + k / kLanes * a_stride, b + k * kLanes, b_stride, 0, kLanes);
-  add_products<HalfTail>(acc, a + k / kLanes * a_stride, b + k * kLanes, b_stride, 0, end - k);
+    add_products(sums, a + k / kLanes * a_stride, b + k * kLanes, b_stride, kLanes);
+  add_products(sums, a + k / kLanes * a_stride, b + k * kLanes, b_stride, end - k);
+  sums.finish();
 }
 
 template <Nonlinearity F, int Cols, bool HalfTail>

@@ -1,4 +1,4 @@
-// What gemm does with a tile of sums: bias, nonlinearity or derivative, squares, stores.
+// What products do with a tile of sums: half vectors, bias, nonlinearity or derivative, squares, stores.
 #pragma once
 
 #include <type_traits>

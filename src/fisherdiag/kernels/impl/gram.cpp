@@ -1,7 +1,10 @@
-// Contract: kernels/gram.hpp.
+// Contracts: kernels/gram.hpp, kernels/window.hpp.
 #include "fisherdiag/kernels/gram.hpp"
 
+#include <type_traits>
+
 #include "fisherdiag/kernels/impl/tiles.hpp"
+#include "fisherdiag/kernels/window.hpp"
 
 namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
@@ -32,35 +35,100 @@ constexpr std::size_t kPieceRows = 128;
 /// Rows of F whose chains are open at a time: they fit the second-level cache beside the operands.
 constexpr std::size_t kOpenRows = 256;
 
+/// Strips from one on, of rows in strips.
+template <int Cols>
+struct StripsAt {
+  const float* data;
+  std::size_t stride;
+  FISHERDIAG_INLINE void next(std::size_t positions) { data += positions * kLanes; }
+  FISHERDIAG_INLINE Vec load(std::size_t t, int c) const {
+    return load_aligned(data + static_cast<std::size_t>(c) * stride + t * kLanes);
+  }
+};
+
+/// The same of patches in a padded grid.
+template <int Cols>
+struct PatchesAt {
+  const float* sample;
+  std::size_t sample_floats;
+  const std::int32_t* bases;
+  std::int32_t offsets[Cols];
+  FISHERDIAG_INLINE void next(std::size_t) { sample += sample_floats; }
+  FISHERDIAG_INLINE Vec load(std::size_t t, int c) const {
+    return FISHERDIAG_KERNEL_NAMESPACE::load(sample + bases[t] + offsets[c]);
+  }
+};
+
+/// What the kernels have on the right: where strips are, and what they are of F.
+struct StripsRight {
+  ConstStrips m;
+  template <int Cols>
+  FISHERDIAG_INLINE StripsAt<Cols> at(std::size_t strip, std::size_t sample, std::size_t positions) const {
+    return {m.data + strip * m.stride + sample * positions * kLanes, m.stride};
+  }
+  std::size_t column(std::size_t strip) const { return strip * kLanes; }
+  std::size_t count(std::size_t strip) const { return smaller(m.cols - strip * kLanes, kLanes); }
+};
+
+struct PatchesRight {
+  GridRows rows;
+  const GridStrip* strips;
+  template <int Cols>
+  FISHERDIAG_INLINE PatchesAt<Cols> at(std::size_t strip, std::size_t sample, std::size_t) const {
+    PatchesAt<Cols> result{rows.grid + sample * rows.sample_floats, rows.sample_floats, rows.bases, {}};
+    for (int c = 0; c < Cols; ++c) result.offsets[c] = strips[strip + static_cast<std::size_t>(c)].offset;
+    return result;
+  }
+  std::size_t column(std::size_t strip) const { return static_cast<std::size_t>(strips[strip].column); }
+  std::size_t count(std::size_t strip) const { return static_cast<std::size_t>(strips[strip].count); }
+};
+
+template <class Right>
+struct Gram {
+  ConstStrips left;
+  Right right;
+  std::size_t positions;
+  const float* weights;
+  OuterRange range;
+  double* fisher;
+  std::size_t stride;
+};
+
 /// Samples [begin, end) of one column block.
+template <class Right>
 struct Piece {
-  const GramArguments& g;
+  const Gram<Right>& g;
   std::size_t strip, begin, end;
 };
 
-template <int Rows, int Cols>
-FISHERDIAG_INLINE void start_gradient(Vec (&acc)[Rows][Cols], const float* left, const float* right,
-                                      std::size_t right_stride) {
-  Vec b[Cols];
+/// acc = left^T right over the positions of a sample.
+template <int Rows, int Cols, class At>
+FISHERDIAG_INLINE void sum_positions(Vec (&acc)[Rows][Cols], const float* left, const At& right,
+                                     std::size_t positions) {
+  const auto add = [&](std::size_t t, const auto& first) {
+    Vec b[Cols];
 #pragma GCC unroll 4
-  for (int c = 0; c < Cols; ++c) b[c] = load_aligned(right + c * right_stride);
+    for (int c = 0; c < Cols; ++c) b[c] = right.load(t, c);
 #pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r) {
-    const Vec a(left[r]);
+    for (int r = 0; r < Rows; ++r) {
+      const Vec a(left[t * kLanes + r]);
 #pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) acc[r][c] = a * b[c];
-  }
+      for (int c = 0; c < Cols; ++c) acc[r][c] = first ? a * b[c] : multiply_add(a, b[c], acc[r][c]);
+    }
+  };
+  add(0, std::true_type{});
+  for (std::size_t t = 1; t < positions; ++t) add(t, std::false_type{});
 }
 
 /// sums (row-major, Cols * kLanes to a row) += w_n gradient_n^2 for the piece's samples; `first`: they start
 /// at zero. Without weights nothing is multiplied by one: at few positions that is felt.
-template <int Rows, int Cols, bool InRegisters, bool Weighted>
-FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, float* sums) {
-  const GramArguments& g = p.g;
+template <int Rows, int Cols, bool InRegisters, bool Weighted, class Right>
+FISHERDIAG_INLINE void add_samples(const Piece<Right>& p, std::size_t row, bool first, float* sums) {
+  const Gram<Right>& g = p.g;
   const std::size_t positions = g.positions;
   const float* left =
       g.left.data + row / kLanes * g.left.stride + p.begin * positions * kLanes + row % kLanes;
-  const float* right = g.right.data + p.strip * g.right.stride + p.begin * positions * kLanes;
+  auto right = g.right.template at<Cols>(p.strip, p.begin, positions);
   Vec f[Rows][Cols];
   if constexpr (InRegisters) {
 #pragma GCC unroll 8
@@ -71,10 +139,9 @@ FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, 
   }
   for (std::size_t n = p.begin; n < p.end; ++n) {
     Vec acc[Rows][Cols];
-    start_gradient(acc, left, right, g.right.stride);
-    multiply_tile(acc, left + kLanes, right + kLanes, g.right.stride, positions - 1);
+    sum_positions(acc, left, right, positions);
     left += positions * kLanes;
-    right += positions * kLanes;
+    right.next(positions);
     const Vec weight(g.weights ? g.weights[n] : 1.f);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r)
@@ -85,8 +152,8 @@ FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, 
         if constexpr (InRegisters)
           f[r][c] = multiply_add(weighted, acc[r][c], f[r][c]);
         else
-          store_aligned(sum, multiply_add(weighted, acc[r][c],
-                                          first && n == p.begin ? Vec(0.f) : load_aligned(sum)));
+          store_aligned(
+              sum, multiply_add(weighted, acc[r][c], first && n == p.begin ? Vec(0.f) : load_aligned(sum)));
       }
   }
   if constexpr (InRegisters) {
@@ -98,8 +165,8 @@ FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, 
 }
 
 /// Rows [row_begin, row_end) of one piece, tile by tile; a tile does not cross a strip of left.
-template <int MostRows, int Cols, bool InRegisters, bool Weighted>
-void add_piece(const Piece& p, std::size_t row_begin, std::size_t row_end, bool first, float* sums) {
+template <int MostRows, int Cols, bool InRegisters, bool Weighted, class Right>
+void add_piece(const Piece<Right>& p, std::size_t row_begin, std::size_t row_end, bool first, float* sums) {
   for (std::size_t row = row_begin; row < row_end; row += kLanes) {
     const EvenParts parts(smaller(row_end - row, kLanes), MostRows);
     std::size_t inner = row;
@@ -115,27 +182,26 @@ void add_piece(const Piece& p, std::size_t row_begin, std::size_t row_end, bool 
 }
 
 /// Chains of samples [begin, end) of `Cols` strips, then the addition to F.
-template <int MostRows, int Cols, bool InRegisters, bool Weighted>
-void column_block(const GramArguments& g, std::size_t strip, std::size_t begin, std::size_t end) {
+template <int MostRows, int Cols, bool InRegisters, bool Weighted, class Right>
+void column_block(const Gram<Right>& g, std::size_t strip, std::size_t begin, std::size_t end) {
   alignas(64) float sums[kOpenRows * Cols * kLanes];
-  const std::size_t first_column = strip * kLanes, all = Cols * kLanes;
-  const std::size_t columns = smaller(g.right.cols - first_column, all);
   const std::size_t step = g.positions < kPieceRows ? kPieceRows / g.positions : 1;
   for (std::size_t row = g.range.row_begin; row < g.range.row_end; row += kOpenRows) {
     const std::size_t row_end = smaller(row + kOpenRows, g.range.row_end);
     for (std::size_t n = begin; n < end; n += step)
-      add_piece<MostRows, Cols, InRegisters, Weighted>({g, strip, n, smaller(n + step, end)}, row, row_end,
-                                                       n == begin, sums);
-    for (std::size_t r = row; r < row_end; ++r) {
-      double* to = g.fisher + r * g.stride + first_column;
-      const float* from = sums + (r - row) * all;
-      for (std::size_t i = 0; i < columns; ++i) to[i] += static_cast<double>(from[i]);
-    }
+      add_piece<MostRows, Cols, InRegisters, Weighted>(Piece<Right>{g, strip, n, smaller(n + step, end)}, row,
+                                                       row_end, n == begin, sums);
+    for (std::size_t r = row; r < row_end; ++r)
+      for (std::size_t c = 0; c < Cols; ++c) {
+        double* to = g.fisher + r * g.stride + g.right.column(strip + c);
+        const float* from = sums + ((r - row) * Cols + c) * kLanes;
+        for (std::size_t i = 0; i < g.right.count(strip + c); ++i) to[i] += static_cast<double>(from[i]);
+      }
   }
 }
 
-template <int MostRows, int MostStrips, bool InRegisters, bool Weighted>
-void run(const GramArguments& g) {
+template <int MostRows, int MostStrips, bool InRegisters, bool Weighted, class Right>
+void run(const Gram<Right>& g) {
   const std::size_t samples = g.left.rows / g.positions;
   const EvenParts parts(g.range.strip_end - g.range.strip_begin, MostStrips);
   for (std::size_t begin = 0; begin < samples; begin += kChain) {
@@ -153,11 +219,22 @@ void run(const GramArguments& g) {
 
 }  // namespace
 
-void gram_squared(const GramArguments& g) noexcept {
+void gram_squared(const GramArguments& a) noexcept {
+  const Gram<StripsRight> g{a.left, {a.right}, a.positions, a.weights, a.range, a.fisher, a.stride};
   if (g.positions >= kManyPositions)
     run<kTileRows, kTileStrips, false, true>(g);
   else if (g.weights)
     run<kSmallRows, kSmallStrips, true, true>(g);
+  else
+    run<kSmallRows, kSmallStrips, true, false>(g);
+}
+
+void grid_gram_squared(const GridGramArguments& a) noexcept {
+  const Gram<PatchesRight> g{
+      a.left,  {a.right, a.strips}, a.right.positions, nullptr, {0, a.left.cols, 0, a.strip_count}, a.fisher,
+      a.stride};
+  if (g.positions >= kManyPositions)
+    run<kTileRows, kTileStrips, false, false>(g);
   else
     run<kSmallRows, kSmallStrips, true, false>(g);
 }

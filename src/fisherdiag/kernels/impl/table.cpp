@@ -19,11 +19,15 @@ GatherPatches gather_patches;
 ScatterPatches scatter_patches;
 PadGrid pad_grid;
 GatherPieces gather_pieces;
+GridGemm grid_gemm;
+GridGramSquared grid_gram_squared;
 MaxPool max_pool;
 MaxPoolBackward max_pool_backward;
 Activate activate;
 ActivateBackward activate_backward;
 ScaleColumns scale_columns;
+NormForward norm_forward;
+NormBackward norm_backward;
 ColumnSums column_sums;
 SoftmaxRows softmax_rows;
 PenaltyValue penalty_value;
@@ -52,9 +56,9 @@ const KernelTable& table() {
 #endif
         to_strips, transpose_to_strips, from_strips, gemm, squared_outer, add_outer, gram_squared, outer,
         gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, gather_patches, scatter_patches, pad_grid,
-        gather_pieces, max_pool, max_pool_backward, activate, activate_backward, scale_columns, column_sums,
-        softmax_rows, penalty_value, penalty_gradient, penalty_value_gradient, sgd_step, adam_step,
-        multiply_add_probe, triad_probe
+        gather_pieces, grid_gemm, grid_gram_squared, max_pool, max_pool_backward, activate, activate_backward,
+        scale_columns, norm_forward, norm_backward, column_sums, softmax_rows, penalty_value,
+        penalty_gradient, penalty_value_gradient, sgd_step, adam_step, multiply_add_probe, triad_probe
   };
   return kTable;
 }

@@ -19,9 +19,9 @@ inline constexpr int kTileStrips = 2;  // 8 of 16; multiplies need a temporary e
 #endif
 static_assert(kRowTile % kTileRows == 0);
 
-// Depth of a product taken at a time: a column block of the vector operand, depth x kTileStrips vectors, stays
-// near while all rows pass by. Pieces are even, because each costs the loads and stores of its tiles' sums.
-// docs/performance.md has the measurements.
+// Depth of a product taken at a time: a column block of the vector operand, depth x kTileStrips vectors,
+// stays near while all rows pass by. Pieces are even, because each costs the loads and stores of its tiles'
+// sums. docs/performance.md has the measurements.
 inline constexpr std::size_t kGemmDepth = 224;
 inline constexpr std::size_t kOuterDepth = 512;  // a whole chain
 /// Depth of the rows' side of a gemm that stays in the second-level cache.
@@ -72,5 +72,75 @@ FISHERDIAG_INLINE void multiply_tile(Vec (&acc)[Rows][Cols], const float* left, 
     }
   }
 }
+
+// Where only the lower half of a vector counts and half a product costs half: the last strip of a narrow
+// result.
+#if defined(__AVX512F__)
+inline constexpr bool kHasHalves = true;
+using Half = __m256;
+FISHERDIAG_INLINE Half lower_half(Vec v) {
+  return _mm512_castps512_ps256(v);
+}
+FISHERDIAG_INLINE Vec whole_of(Half h) {
+  return _mm512_zextps256_ps512(h);
+}
+FISHERDIAG_INLINE Half load_half(const float* p) {
+  return _mm256_load_ps(p);
+}
+FISHERDIAG_INLINE Half multiply_add_halves(Half a, Half b, Half c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+#else
+inline constexpr bool kHasHalves = false;
+using Half = Vec;
+FISHERDIAG_INLINE Half lower_half(Vec v) {
+  return v;
+}
+FISHERDIAG_INLINE Vec whole_of(Half h) {
+  return h;
+}
+FISHERDIAG_INLINE Half load_half(const float* p) {
+  return load_aligned(p);
+}
+FISHERDIAG_INLINE Half multiply_add_halves(Half a, Half b, Half c) {
+  return multiply_add(a, b, c);
+}
+#endif
+
+/// Sums of a register tile while products are added to them; with HalfTail half of the last strip is summed.
+/// Made before the loops, so that halves stay halves in them.
+template <bool HalfTail, int Rows, int Cols>
+struct RunningSums {
+  static constexpr int kWhole = HalfTail ? Cols - 1 : Cols;
+  Vec (&whole)[Rows][Cols];
+  Half half[Rows];
+
+  FISHERDIAG_INLINE explicit RunningSums(Vec (&sums)[Rows][Cols]) : whole(sums) {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) half[r] = lower_half(sums[r][Cols - 1]);
+  }
+  /// Puts the halves back.
+  FISHERDIAG_INLINE void finish() {
+    if constexpr (HalfTail) {
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r) whole[r][Cols - 1] = whole_of(half[r]);
+    }
+  }
+  /// += left(r) b(c) with left(r) the number to broadcast to row r.
+  template <class Left>
+  FISHERDIAG_INLINE void add(const Left& left, const float* b, std::size_t b_stride) {
+    Vec right[Cols];
+#pragma GCC unroll 4
+    for (int c = 0; c < kWhole; ++c) right[c] = load_aligned(b + c * b_stride);
+    const Half last = load_half(b + (Cols - 1) * b_stride);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Vec a(left(r));
+#pragma GCC unroll 4
+      for (int c = 0; c < kWhole; ++c) whole[r][c] = multiply_add(a, right[c], whole[r][c]);
+      if constexpr (HalfTail) half[r] = multiply_add_halves(lower_half(a), last, half[r]);
+    }
+  }
+};
 
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE

@@ -1,0 +1,69 @@
+#include "fisherdiag/nn/norm_tail.hpp"
+
+#include <algorithm>
+
+namespace fisherdiag {
+
+namespace {
+
+/// The layer that alone takes value v, once; nothing for the network's output.
+std::optional<std::size_t> only_user(const Graph& graph, std::size_t v) {
+  std::optional<std::size_t> user;
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i)
+    for (const std::size_t input : graph.nodes()[i].inputs) {
+      if (input != v) continue;
+      if (user) return {};
+      user = i;
+    }
+  return user;
+}
+
+bool is_type(const Graph& graph, std::optional<std::size_t> node, const char* type) {
+  return node && graph.nodes()[*node].layer.type == type;
+}
+
+}  // namespace
+
+std::vector<NormTail> find_norm_tails(const Graph& graph) {
+  std::vector<NormTail> tails;
+  std::vector<bool> taken(graph.nodes().size(), false);
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    if (graph.nodes()[i].layer.type != "batch_norm") continue;
+    NormTail tail;
+    tail.norm = i;
+    std::optional<std::size_t> next = only_user(graph, i + 1);
+    if (is_type(graph, next, "add") && graph.nodes()[*next].inputs.size() == 2 && !taken[*next]) {
+      tail.add = next;
+      const std::vector<std::size_t>& inputs = graph.nodes()[*next].inputs;
+      tail.other = inputs[inputs[0] == i + 1 ? 1 : 0];
+      taken[*next] = true;
+      next = only_user(graph, *next + 1);
+    }
+    if (is_type(graph, next, "relu")) tail.relu = next;
+    if (tail.add || tail.relu) tails.push_back(tail);
+  }
+  return tails;
+}
+
+void backward_norm(const kernels::KernelTable& kernels, const NormTables& norm, std::size_t samples,
+                   kernels::NormBackwardArguments a, std::span<const GradientRows> gradients) {
+  const std::size_t padded = (a.delta.cols + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
+  a.scale = norm.scale;
+  a.center = norm.mean;
+  a.positions = a.delta.rows / samples;
+  std::vector<double> sums(gradients.empty() ? 0 : 2 * samples * padded);
+  if (!sums.empty()) a.sums = sums.data();
+  kernels.norm_backward(a);
+  if (sums.empty()) return;
+  for (std::size_t n = 0; n < samples; ++n) {
+    float* weight = gradients[0].data + n * gradients[0].stride;
+    float* bias = gradients[1].data + n * gradients[1].stride;
+    const double *delta = sums.data() + 2 * n * padded, *product = delta + padded;
+    for (std::size_t c = 0; c < a.delta.cols; ++c) {
+      weight[c] += static_cast<float>(product[c] * static_cast<double>(norm.inverse[c]));
+      bias[c] += static_cast<float>(delta[c]);
+    }
+  }
+}
+
+}  // namespace fisherdiag
