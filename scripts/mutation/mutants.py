@@ -38,7 +38,7 @@ MUTANTS = (
     Mutant("gram_squared does not weight its samples", "kernels/impl/gram.cpp",
            "const Vec weight(g.weights ? g.weights[n] : 1.f);", "const Vec weight(1.f);", KERNELS),
     Mutant("gram_squared starts the next piece of samples at zero", "kernels/impl/gram.cpp",
-           "n == begin, sums);", "true, sums);", KERNELS),
+           "n == begin, sums, traces);", "true, sums, traces);", KERNELS),
     Mutant("softmax sums a long row without its tail", "kernels/impl/softmax.cpp",
            "    sum += static_cast<double>(horizontal_sum(e));\n", "", KERNELS),
     Mutant("softmax does not subtract the largest logit of a short row", "kernels/impl/softmax.cpp",

@@ -1,5 +1,7 @@
 #include "cli/sampling.hpp"
 
+#include "fisherdiag/fisher/trace_parts.hpp"
+
 namespace fisherdiag::cli {
 
 namespace {
@@ -8,17 +10,17 @@ bool reached(const SamplingRecord& sampling) {
   return sampling.relative_trace_standard_error && *sampling.relative_trace_standard_error <= *sampling.until;
 }
 
-/// Standard error of each layer's trace over that trace; a layer is two tensors, weight and bias.
+/// Standard error of each layer's trace over that trace.
 Json relative_layer_errors(const FisherDiagonal& fisher) {
   Json list = Json::array();
   const std::vector<double>& errors = fisher.metadata().sampling.layer_trace_standard_error;
-  for (std::size_t l = 0; l < errors.size(); ++l) {
-    double trace = 0;
-    for (std::size_t t = 2 * l; t < 2 * l + 2; ++t)
-      for (const float value : fisher.values().subspan(fisher.tensors()[t].offset, fisher.tensors()[t].size))
-        trace += static_cast<double>(value);
-    list.push_back(errors[l] > 0 ? errors[l] / trace : errors[l]);
-  }
+  const std::vector<std::size_t> parts = trace_parts(fisher.tensors());
+  std::vector<double> traces(trace_part_count(fisher.tensors()));
+  for (std::size_t t = 0; t < parts.size(); ++t)
+    for (const float value : fisher.values().subspan(fisher.tensors()[t].offset, fisher.tensors()[t].size))
+      traces[parts[t]] += static_cast<double>(value);
+  for (std::size_t l = 0; l < errors.size(); ++l)
+    list.push_back(errors[l] > 0 ? errors[l] / traces[l] : errors[l]);
   return list;
 }
 

@@ -1,35 +1,18 @@
 """A PyTorch model handed over, its Fisher computed and loaded back into an EWC loop.
 
-Needs PyTorch: in this interpreter or in the one FISHERDIAG_TORCH_PYTHON names. Skipped, and said so, without."""
+Needs PyTorch (torch_support.py)."""
 
 import os
 import subprocess
 import sys
-import unittest
 
 import support
-
-TORCH_PYTHON = os.environ.get("FISHERDIAG_TORCH_PYTHON", "")
-try:
-    import numpy
-    import safetensors.torch
-    import torch
-except ImportError:
-    if TORCH_PYTHON and os.path.abspath(TORCH_PYTHON) != os.path.abspath(sys.executable):
-        os.execv(TORCH_PYTHON, [TORCH_PYTHON, "-B", *sys.argv])
-    torch = None
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPTS = os.path.join(HERE, "..", "..", "scripts")
+from torch_support import HERE, SCRIPTS, TorchTest, numpy, safetensors, torch
 
 
-@unittest.skipUnless(
-    torch, "SKIPPED: no PyTorch in %s; set FISHERDIAG_TORCH_PYTHON to an interpreter that has it" % sys.executable
-)
-class ExportTest(support.ToolTest):
+class ExportTest(TorchTest):
     def setUp(self):
         super().setUp()
-        torch.set_num_threads(1)
         sys.path[:0] = [SCRIPTS, HERE]
         self.addCleanup(lambda: sys.path.__delitem__(slice(0, 2)))
         import export_torch

@@ -46,6 +46,53 @@ class GraphTest(support.ToolTest):
         self.assertIn("forward stem", self.read("T.json").decode())
         self.assertIn("stem (conv2d)", self.run_tool(*self.compute, "--profile").stderr)
 
+    def test_until_and_uniform_subsets(self):
+        first = self.run_json(*self.compute, "--until", "1", "-o", "F.safetensors")
+        self.assertEqual((first["samples"], first["until_reached"]), (512, True))
+        # stem, bn, c, head
+        self.assertEqual(len(first["layer_trace_standard_error"]), 4)
+        self.assertEqual(len(first["relative_layer_trace_standard_error"]), 4)
+        _, metadata, _ = support.read_safetensors(self.path("F.safetensors"))
+        self.assertEqual([float(part) for part in metadata["layer_trace_standard_error"].split(",")],
+                         first["layer_trace_standard_error"])
+        error = 0.8 * first["relative_trace_standard_error"]
+        runs = [self.run_json(*self.compute, "--until", str(error), "--threads", threads) for threads in "1237"]
+        self.assertEqual(runs[0]["samples"], 1024)
+        self.assertLessEqual(runs[0]["relative_trace_standard_error"], error)
+        self.assertEqual(len({run["sha256"] for run in runs}), 1)
+        self.assertEqual(len({run["trace_standard_error"] for run in runs}), 1)
+        exhausted = self.run_json(*self.compute, "--until", "1e-9")
+        self.assertEqual((exhausted["samples"], exhausted["trace_standard_error"]), (3000, 0))
+        subset = self.run_json(*self.compute, "--subset", "uniform:100")
+        self.assertGreater(subset["trace_standard_error"], 0)
+        plan = self.run_json("plan", *self.compute[1:], "--until", "0.05")
+        self.assertEqual(plan["samples"], 3000)
+
+    def test_importance_subset(self):
+        full = self.run_json(*self.compute)
+        runs = [self.run_json(*self.compute, "--subset", "importance:300", "--threads", threads) for threads in "1237"]
+        self.assertEqual(len({run["sha256"] for run in runs}), 1)
+        # 6 standard errors: 2e-9.
+        self.assertLess(abs(runs[0]["trace"] - full["trace"]), 6 * runs[0]["trace_standard_error"])
+        whole = self.run_json(*self.compute, "--subset", "importance:3000")
+        self.assertEqual((whole["sha256"], whole["trace_standard_error"]), (full["sha256"], 0))
+        plan = self.run_json("plan", *self.compute[1:], "--subset", "importance:300", "--threads", "1")
+        peak = self.run_json(*self.compute, "--subset", "importance:300", "--threads", "1")["peak_rss_bytes"]
+        self.assertLess(abs(plan["peak_bytes"] / peak - 1), 0.1)
+
+    def test_standard_errors(self):
+        plain = self.run_json(*self.compute)
+        runs = [self.run_json(*self.compute, "--standard-error", "--threads", threads, "-o", "F" + threads)
+                for threads in "1237"]
+        self.assertEqual({run["sha256"] for run in runs}, {plain["sha256"]})
+        files = [support.read_safetensors(self.path("F" + threads))[0] for threads in "1237"]
+        self.assertIn("c.weight.standard_error", files[0])
+        for other in files[1:]:
+            self.assertEqual(other, files[0])
+        self.assertGreater(runs[0]["median_relative_standard_error"], 0)
+        plan = self.run_json("plan", *self.compute[1:], "--standard-error", "--threads", "1")
+        self.assertLess(abs(plan["peak_bytes"] / runs[0]["peak_rss_bytes"] - 1), 0.1)
+
     def test_check_and_plan(self):
         for estimator in ["empirical", "exact", "sketch"]:
             report = self.run_json("check", *self.compute[1:], "--estimator", estimator)
@@ -77,7 +124,7 @@ class GraphTest(support.ToolTest):
         for verb in (["compute", "--weights", "W.safetensors", "--data", "synthetic:10"],
                      ["train", "--data", "synthetic:10"], ["plan", "--samples", "10"]):
             self.assert_fails(4, [verb[0], "--arch", "odd.json", *verb[1:]], "odd.json", "'block.0.act'", "prelu", "conv2d")
-        self.assert_fails(4, [*self.compute, "--until", "0.1"], "uniform")
+        self.assert_fails(4, [*self.compute, "--precision", "bf16"], "bf16", "chains")
         file({"type": "conv2d", "name": "c", "out": 3, "kernel": 9})
         self.assert_fails(3, ["plan", "--samples", "10", "--arch", "odd.json"], "'c'", "does not fit")
 

@@ -1,26 +1,12 @@
 """The diagonals of transformers beside PyTorch's, on the same weights and tokens.
 
-Needs PyTorch: in this interpreter or in the one FISHERDIAG_TORCH_PYTHON names. Skipped, and said so, without."""
+Needs PyTorch (torch_support.py)."""
 
 import json
-import os
 import sys
-import unittest
 
 import support
-
-TORCH_PYTHON = os.environ.get("FISHERDIAG_TORCH_PYTHON", "")
-try:
-    import numpy
-    import safetensors.torch
-    import torch
-except ImportError:
-    if TORCH_PYTHON and os.path.abspath(TORCH_PYTHON) != os.path.abspath(sys.executable):
-        os.execv(TORCH_PYTHON, [TORCH_PYTHON, "-B", *sys.argv])
-    torch = None
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPTS = os.path.join(HERE, "..", "..", "scripts")
+from torch_support import HERE, SCRIPTS, TorchTest, numpy, safetensors, torch
 
 
 def classifier():
@@ -95,13 +81,9 @@ LANGUAGE_MODEL = json.dumps({"sequence": [6], "layers": [
     {"type": "linear", "name": "head", "out": 11, "weight": "embedding.weight", "bias": False}]})
 
 
-@unittest.skipUnless(
-    torch, "SKIPPED: no PyTorch in %s; set FISHERDIAG_TORCH_PYTHON to an interpreter that has it" % sys.executable
-)
-class SequenceTorchTest(support.ToolTest):
+class SequenceTorchTest(TorchTest):
     def setUp(self):
         super().setUp()
-        torch.set_num_threads(1)
         torch.manual_seed(5)
 
     def save(self, model, tokens, labels):

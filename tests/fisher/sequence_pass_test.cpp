@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "fisher/fisher_fixture.hpp"
+#include "fisher/graph_cases.hpp"
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/memory.hpp"
 #include "fisherdiag/fisher/pass.hpp"
@@ -11,100 +11,6 @@ using namespace fisherdiag;
 using namespace test;
 
 namespace {
-
-struct Case {
-  std::string name, json;
-};
-
-std::string sequence(const std::string& shape, const std::string& layers) {
-  return "{\"sequence\": " + shape + ", \"layers\": [" + layers + "]}";
-}
-
-constexpr const char* kHead = R"({"type": "flatten"}, {"type": "linear", "name": "head", "out": 3})";
-
-/// Networks of sequences with one output, three wide, small enough for the reference.
-const std::vector<Case>& cases() {
-  static const std::vector<Case> all{
-      {"layer norm", sequence("[4, 5]", std::string(R"({"type": "linear", "name": "a", "out": 19},
-          {"type": "layer_norm", "name": "norm1"}, {"type": "tanh"}, {"type": "linear", "name": "b", "out": 6},
-          {"type": "layer_norm", "name": "norm2", "bias": false, "eps": 0.01},)") +
-                                            kHead)},
-      {"layer norm of a vector", R"({"input": [6], "layers": [{"type": "linear", "name": "a", "out": 9},
-          {"type": "layer_norm", "name": "norm1"}, {"type": "gelu"}, {"type": "layer_norm", "affine": false},
-          {"type": "linear", "name": "head", "out": 3}]})"},
-      {"rms norm", sequence("[3, 4]", std::string(R"({"type": "linear", "name": "a", "out": 18},
-          {"type": "rms_norm", "name": "norm1"}, {"type": "silu"}, {"type": "linear", "name": "b", "out": 5},
-          {"type": "rms_norm", "name": "norm2", "eps": 0.1},)") +
-                                          kHead)},
-      {"tied norms", sequence("[3, 8]", std::string(R"({"type": "layer_norm", "name": "norm1"},
-          {"type": "linear", "name": "a", "out": 8}, {"type": "layer_norm", "name": "norm2",
-          "weight": "norm1.weight", "bias": "norm1.bias"},)") +
-                                            kHead)},
-      // 9 positions for 6 tokens: some token comes twice in every sample.
-      {"embedding", sequence("[9]", std::string(R"({"type": "embedding", "name": "table", "tokens": 6,
-          "out": 19}, {"type": "tanh"},)") +
-                                        kHead)},
-      {"wide embedding", sequence("[5]", std::string(R"({"type": "embedding", "name": "table", "tokens": 4,
-          "out": 130, "padding_idx": 0}, {"type": "tanh"},)") +
-                                             kHead)},
-      {"positions",
-       sequence("[5]", std::string(R"({"type": "embedding", "name": "table", "tokens": 6, "out": 18},
-          {"type": "positional_embedding", "name": "place"}, {"type": "layer_norm", "name": "norm"},
-          {"type": "linear", "name": "a", "out": 4}, {"type": "gelu"},)") +
-                           kHead)},
-      {"longer tables",
-       sequence("[4]", std::string(R"({"type": "embedding", "name": "table", "tokens": 5, "out": 6},
-          {"type": "positional_embedding", "name": "place", "length": 7}, {"type": "tanh"},)") +
-                           kHead)},
-      {"two embeddings of one table", sequence("[4]",
-                                               std::string(R"({"type": "embedding", "name": "e1", "tokens": 5,
-          "out": 6}, {"type": "tanh"}, {"type": "embedding", "name": "e2", "from": "input", "tokens": 5, "out": 6,
-          "weight": "e1.weight"},)") + kHead)},
-      {"packed attention",
-       sequence("[6, 4]", std::string(R"({"type": "linear", "name": "attn.in_proj", "out": 30,
-          "weight": "attn.in_proj_weight", "bias": "attn.in_proj_bias"}, {"type": "attention", "heads": 2},
-          {"type": "linear", "name": "attn.out_proj", "out": 4},)") +
-                              kHead)},
-      // No bias of the keys: it moves all of a query's products alike, so that its gradient is zero.
-      {"causal attention of whole vectors", sequence("[7, 4]", std::string(R"(
-          {"type": "linear", "name": "q", "out": 32, "from": "input"},
-          {"type": "linear", "name": "k", "out": 32, "bias": false, "from": "input"},
-          {"type": "linear", "name": "v", "out": 32, "from": "input"},
-          {"type": "attention", "heads": 2, "causal": true, "from": ["q", "k", "v"]},)") +
-                                                                   kHead)},
-      {"attention to itself", sequence("[5, 6]", std::string(R"({"type": "linear", "name": "a", "out": 6},
-          {"type": "attention", "name": "attend", "from": ["a", "a", "a"], "heads": 3},
-          {"type": "add", "from": ["a", "attend"]},)") +
-                                                     kHead)},
-      // One sample of the four tokens in five at least has padding.
-      {"padding",
-       sequence("[5]", R"({"type": "embedding", "name": "table", "tokens": 4, "out": 6, "padding_idx": 0},
-          {"type": "linear", "name": "in_proj", "out": 18}, {"type": "attention", "heads": 1, "padding_idx": 0,
-          "from": ["in_proj", "input"]}, {"type": "linear", "name": "a", "out": 5},
-          {"type": "sequence_mean", "padding_idx": 0, "from": ["a", "input"]},
-          {"type": "linear", "name": "head", "out": 3})")},
-      {"a block of a transformer",
-       sequence("[6]", R"({"type": "embedding", "name": "table", "tokens": 7, "out": 8},
-          {"type": "positional_embedding", "name": "place"}, {"type": "layer_norm", "name": "norm1"},
-          {"type": "linear", "name": "in_proj", "out": 24}, {"type": "attention", "heads": 2, "causal": true},
-          {"type": "linear", "name": "out_proj", "out": 8}, {"type": "add", "name": "mid", "from": ["out_proj", "place"]},
-          {"type": "layer_norm", "name": "norm2"}, {"type": "linear", "name": "linear1", "out": 12}, {"type": "gelu"},
-          {"type": "linear", "name": "linear2", "out": 8}, {"type": "add", "from": ["linear2", "mid"]},
-          {"type": "sequence_mean"}, {"type": "linear", "name": "head", "out": 3})")},
-  };
-  return all;
-}
-
-const std::vector<EstimatorKind> kKinds{EstimatorKind::Empirical,  EstimatorKind::Exact,
-                                        EstimatorKind::MonteCarlo, EstimatorKind::Sketch,
-                                        EstimatorKind::Predicted,  EstimatorKind::Batched};
-
-Estimator estimator_of(EstimatorKind kind) {
-  Estimator estimator{kind};
-  estimator.draws = 2;
-  estimator.batch_size = 3;
-  return estimator;
-}
 
 Vector expected_diagonal(const Network& network, const Samples& samples, const Estimator& estimator) {
   return reference::fisher_diagonal(reference::make_mlp(network), samples, estimator, Likelihood::Categorical,
@@ -121,10 +27,10 @@ bool zero_where_expected(const FisherDiagonal& fisher, const Vector& expected) {
 }  // namespace
 
 TEST_CASE("every layer of sequences with every estimator gives the diagonal of the definition", "[fisher]") {
-  for (const Case& c : cases()) {
+  for (const GraphCase& c : sequence_cases()) {
     const Network network = make_network(c.json, 3, 1.5F);
     const Samples samples = make_samples(network, 11, Likelihood::Categorical, 5);
-    for (const EstimatorKind kind : kKinds) {
+    for (const EstimatorKind kind : kAllKinds) {
       CAPTURE(c.name, estimator_name(kind));
       const Vector expected = expected_diagonal(network, samples, estimator_of(kind));
       const FisherDiagonal fisher = compute(network, samples, estimator_of(kind));
@@ -137,7 +43,7 @@ TEST_CASE("every layer of sequences with every estimator gives the diagonal of t
 
 TEST_CASE("every layer of sequences is right at every instruction-set level", "[fisher]") {
   for (const Isa isa : available_isas())
-    for (const Case& c : cases()) {
+    for (const GraphCase& c : sequence_cases()) {
       CAPTURE(isa_name(isa), c.name);
       const Network network = make_network(c.json, 4, 1.5F);
       const Samples samples = make_samples(network, 5, Likelihood::Categorical, 6);
@@ -148,7 +54,7 @@ TEST_CASE("every layer of sequences is right at every instruction-set level", "[
 }
 
 TEST_CASE("the reference's gradients of sequences are those of central differences", "[fisher]") {
-  for (const Case& c : cases()) {
+  for (const GraphCase& c : sequence_cases()) {
     CAPTURE(c.name);
     const Network network = make_network(c.json, 7, 1);
     reference::Mlp mlp = reference::make_mlp(network);
@@ -179,7 +85,7 @@ TEST_CASE("the reference's gradients of sequences are those of central differenc
 
 TEST_CASE("a token that occurs twice in a sequence is summed before it is squared", "[fisher]") {
   const Network network = make_network(sequence("[2]", std::string(R"({"type": "embedding", "name": "table",
-      "tokens": 3, "out": 4},)") + kHead),
+      "tokens": 3, "out": 4},)") + kGraphHead),
                                        3);
   Samples samples = make_samples(network, 4, Likelihood::Categorical, 5);
   std::ranges::fill(samples.inputs, 1.f);
@@ -202,7 +108,7 @@ TEST_CASE("a token that occurs twice in a sequence is summed before it is square
 
 TEST_CASE("a sequence's diagonal has the same bits for every number of threads and memory bound",
           "[fisher]") {
-  const Network network = make_network(cases()[6].json, 3);
+  const Network network = make_network(sequence_cases()[6].json, 3);
   const Samples samples = make_samples(network, 700, Likelihood::Categorical, 5);
   const auto data = reference::to_dataset(samples);
   for (const EstimatorKind kind : {EstimatorKind::Empirical, EstimatorKind::Exact, EstimatorKind::Batched}) {
@@ -223,7 +129,7 @@ TEST_CASE("a sequence's diagonal has the same bits for every number of threads a
 }
 
 TEST_CASE("a sequence that is all padding has gradients of zero before the last layer", "[fisher]") {
-  const Network network = make_network(cases()[cases().size() - 2].json, 3);
+  const Network network = make_network(sequence_cases()[sequence_cases().size() - 2].json, 3);
   Samples samples = make_samples(network, 1, Likelihood::Categorical, 5);
   std::ranges::fill(samples.inputs, 0.f);
   const FisherDiagonal fisher = compute(network, samples, {});
@@ -236,7 +142,7 @@ TEST_CASE("a sequence that is all padding has gradients of zero before the last 
 }
 
 TEST_CASE("a token outside the vocabulary is an error that names its sample", "[fisher]") {
-  const Network network = make_network(cases()[4].json, 3);
+  const Network network = make_network(sequence_cases()[4].json, 3);
   for (const float bad : {6.f, -1.f, 1.5f}) {
     Samples samples = make_samples(network, 20, Likelihood::Categorical, 5);
     samples.inputs[17 * 9 + 3] = bad;

@@ -97,3 +97,71 @@ TEST_CASE("gram_squared gives the same bits however its range is split", "[kerne
     REQUIRE(one == many);
   });
 }
+
+TEST_CASE("gram_squared's traces are the sums of each sample's squares, and change no sum", "[kernels]") {
+  for_every_shape([](const KernelTable& k, Shape s, StripMatrix& left, StripMatrix& right) {
+    std::vector<double> plain(s.o * s.i), traced(s.o * s.i), traces(s.n, kBefore);
+    k.gram_squared({left.view(), right.view(), s.t, nullptr, whole(s, k), plain.data(), s.i, nullptr});
+    k.gram_squared({left.view(), right.view(), s.t, nullptr, whole(s, k), traced.data(), s.i, traces.data()});
+    REQUIRE(traced == plain);
+    for (std::size_t n = 0; n < s.n; ++n) {
+      std::vector<double> own(s.o * s.i);
+      k.gram_squared({left.rows(n * s.t, s.t), right.rows(n * s.t, s.t), s.t, nullptr, whole(s, k),
+                      own.data(), s.i, nullptr});
+      double expected = 0;
+      for (const double square : own) expected += square;
+      // The same squares, each rounded once, in a chain of at most 256.
+      REQUIRE(std::abs(traces[n] - kBefore - expected) <= relative_bound(258) * expected + 1e-15);
+    }
+  });
+}
+
+TEST_CASE("gram_squares adds the squares of what samples add over their seeds", "[kernels]") {
+  for_every_shape([](const KernelTable& k, Shape s, StripMatrix& left, StripMatrix& right) {
+    StripMatrix left2(s.n * s.t, s.o, k), right2(s.n * s.t, s.i, k);
+    left2.fill_random(3);
+    right2.fill_random(4);
+    const ConstStrips lefts[] = {left.view(), left2.view()}, rights[] = {right.view(), right2.view()};
+    for (const std::size_t seeds : {1, 2}) {
+      const std::size_t stride = s.i + 3;
+      std::vector<double> squares(s.o * stride, kBefore), split(s.o * stride, kBefore);
+      k.gram_squares({lefts, rights, seeds, s.t, whole(s, k), squares.data(), stride});
+      for (std::size_t o = 0; o < s.o; o += 16)
+        for (std::size_t strip = 0; strip < whole(s, k).strip_end; ++strip)
+          k.gram_squares({lefts,
+                          rights,
+                          seeds,
+                          s.t,
+                          {o, std::min(o + 16, s.o), strip, strip + 1},
+                          split.data(),
+                          stride});
+      REQUIRE(split == squares);
+      constexpr double kScale2 = 0x1p40;
+      for (std::size_t o = 0; o < s.o; ++o)
+        for (std::size_t i = 0; i < stride; ++i) {
+          double expected = 0, bound = 0;
+          for (std::size_t n = 0; n < s.n && i < s.i; ++n) {
+            double added = 0, error = 0;
+            for (std::size_t seed = 0; seed < seeds; ++seed) {
+              double sum = 0, size = 0;
+              for (std::size_t t = n * s.t; t < (n + 1) * s.t; ++t) {
+                const double term = static_cast<double>(seed ? left2(t, o) : left(t, o)) *
+                                    static_cast<double>(seed ? right2(t, i) : right(t, i));
+                sum += term;
+                size += std::abs(term);
+              }
+              // One or two roundings for each term, one or two for each seed; squaring doubles errors.
+              const double own = relative_bound(2 * s.t) * size;
+              added += sum * sum;
+              error += own * (2 * std::abs(sum) + own);
+            }
+            error += relative_bound(4) * (added + error);
+            expected += kScale2 * added * added;
+            bound += kScale2 * error * (2 * added + error);
+          }
+          bound += relative_bound(s.n + 4) * (expected + bound);
+          REQUIRE(std::abs(squares[o * stride + i] - kBefore - expected) <= bound + 1e-4);
+        }
+    }
+  });
+}

@@ -306,22 +306,6 @@ void BlockPass::rows_phase(Place place, std::size_t count, Worker& worker, Matri
   write_traces(place, count);
 }
 
-namespace {
-
-/// Sum of row `r` of a matrix in strips.
-double row_sum(const kernels::ConstStrips& strips, std::size_t r, std::size_t lanes) {
-  float sums[16] = {};
-  for (std::size_t c = 0; c < strips.cols; c += lanes) {
-    const float* values = strips.data + c / lanes * strips.stride + r * lanes;
-    for (std::size_t i = 0; i < std::min(lanes, strips.cols - c); ++i) sums[i] += values[i];
-  }
-  double sum = 0;
-  for (const float part : sums) sum += static_cast<double>(part);
-  return sum;
-}
-
-}  // namespace
-
 /// A squared outer product's elements add up to the product of the sums; the bias's input is 1.
 void BlockPass::write_traces(Place place, std::size_t count) {
   const std::size_t lanes = packed_.kernels().lanes;

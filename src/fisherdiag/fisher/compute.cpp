@@ -19,6 +19,7 @@
 #include "fisherdiag/fisher/sampling.hpp"
 #include "fisherdiag/fisher/shard.hpp"
 #include "fisherdiag/fisher/standard_error.hpp"
+#include "fisherdiag/fisher/trace_parts.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 
 namespace fisherdiag {
@@ -26,9 +27,7 @@ namespace fisherdiag {
 namespace {
 
 /// What a standard error needs: every sample's own square, from the first sample to the last.
-void check_standard_error(const Architecture& architecture, const FisherOptions& options) {
-  if (architecture.graph())
-    throw UnsupportedError("standard errors cover chains of linear layers, not graphs of layers");
+void check_standard_error(const FisherOptions& options) {
   const char* reason = nullptr;
   if (options.precision != Precision::Float32) reason = "precision bf16; use float32";
   if (options.estimator.kind == EstimatorKind::Batched)
@@ -44,7 +43,7 @@ void check_request(const Network& network, const Dataset& data, const FisherOpti
   require_fitting_data(network, data, options.estimator, options.likelihood);
   check_precision(options.precision, options.estimator.kind, context.isa());
   require_feasible(network.architecture(), options);
-  if (options.standard_error) check_standard_error(network.architecture(), options);
+  if (options.standard_error) check_standard_error(options);
   if (options.profile && options.profile->threads() < static_cast<std::size_t>(context.threads()))
     throw ArgumentError("the profile has " + std::to_string(options.profile->threads()) + " tracks for " +
                         std::to_string(context.threads()) + " threads");
@@ -56,9 +55,12 @@ Sampling make_sampling(const FisherOptions& options, const Network& network, con
     if (subset.kind != SubsetKind::All) throw ArgumentError("max_samples is a subset of its own");
     subset = {SubsetKind::Uniform, options.max_samples};
   }
-  return {subset, options.until, data.size(), network.architecture().layers().size(), options.estimator.seed,
-          // A graph's pass squares each sample's gradient but does not tell what a sample adds.
-          options.estimator.kind != EstimatorKind::Batched && !network.architecture().graph()};
+  return {subset,
+          options.until,
+          data.size(),
+          trace_part_count(network.architecture().parameters()),
+          options.estimator.seed,
+          options.estimator.kind != EstimatorKind::Batched};
 }
 
 /// Nothing without options.checkpoint.
@@ -122,10 +124,6 @@ double norm_factor(const FisherOptions& options, const Sampling& sampling) {
 }  // namespace
 
 void require_feasible(const Architecture& architecture, const FisherOptions& options) {
-  if (architecture.graph() && (options.until || options.subset.kind == SubsetKind::Importance))
-    throw UnsupportedError(std::string(options.until ? "an error to stop at" : "importance sampling") +
-                           " needs what each sample adds to the trace, which a graph of layers does not "
-                           "give; take a uniform subset");
   const Estimator& exact = options.estimator;
   if (exact.kind != EstimatorKind::Exact || options.force) return;
   const std::size_t seeds =
@@ -210,8 +208,8 @@ FisherShard compute_fisher_shard(const Network& network, Dataset& data, const Fi
     identity["shard"] = place.text();
     checkpointer.emplace(*options.checkpoint, std::move(identity), architecture.parameter_count());
   }
-  Sampling sampling({}, std::nullopt, range.count, architecture.layers().size(), options.estimator.seed,
-                    options.estimator.kind != EstimatorKind::Batched && !architecture.graph());
+  Sampling sampling({}, std::nullopt, range.count, trace_part_count(architecture.parameters()),
+                    options.estimator.seed, options.estimator.kind != EstimatorKind::Batched);
   FisherRun run(network, data, options, context, rows, checkpointer ? &*checkpointer : nullptr);
   run.restrict_to(range.first, range.section_rows);
   run.set_read_ahead(reads_ahead(architecture, beside, range.count, rows, context));

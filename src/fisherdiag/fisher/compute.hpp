@@ -50,8 +50,8 @@ struct FisherOptions {
   std::function<bool()> stop;
   std::optional<CheckpointRequest> checkpoint;  ///< not with an importance subset
   bool force = false;                           ///< `exact` with more than kMostExactSeeds seeds too
-  /// Gives the result standard errors too (standard_error.hpp), at twice the work of the accumulation: for
-  /// chains in float32, without checkpoint, importance subset and batched.
+  /// Gives the result standard errors too (standard_error.hpp), at twice the work of the accumulation: in
+  /// float32, without checkpoint, importance subset and batched.
   bool standard_error = false;
 };
 
@@ -59,8 +59,7 @@ struct FisherOptions {
 inline constexpr std::size_t kMostExactSeeds = 4096;
 
 /// Throws ArgumentError naming the cost and what to use instead where `exact` takes more seeds than that,
-/// unless options.force; UnsupportedError for what a graph of layers cannot do: `until` and importance
-/// subsets.
+/// unless options.force.
 void require_feasible(const Architecture& architecture, const FisherOptions& options);
 
 /// Where the time of a pass went, and its work; of a resumed one together with what came before.

@@ -8,6 +8,7 @@
 #include "fisherdiag/base/system.hpp"
 #include "fisherdiag/fisher/request.hpp"
 #include "fisherdiag/fisher/sample_scores.hpp"
+#include "fisherdiag/fisher/trace_parts.hpp"
 
 namespace fisherdiag {
 
@@ -117,7 +118,7 @@ const SampleRound& FisherRun::resume(Sampling& sampling, PassState state) {
 }
 
 void FisherRun::add_round(Sampling& sampling, const SampleRound& round) {
-  const std::size_t layers = network_.architecture().layers().size();
+  const std::size_t layers = trace_part_count(network_.architecture().parameters());
   traces_ = AlignedBuffer<double>(sampling.wants_traces() ? std::min(block_rows_, round.count) * layers : 0);
   reader_->select(round.samples);
   if (round.replaces) pass_->sums().clear();
@@ -159,7 +160,7 @@ void FisherRun::read_block(const SampleRound& round, std::size_t count) {
 
 void FisherRun::add_block(Sampling& sampling, const SampleRound& round, std::size_t count) {
   read_block(round, count);
-  const std::size_t layers = network_.architecture().layers().size();
+  const std::size_t layers = trace_part_count(network_.architecture().parameters());
   const std::span<const float> weights(round.weights);
   pass_->add(reader_->inputs(), reader_->targets(), reader_->samples(),
              weights.empty() ? weights : weights.subspan(round_done_, count),

@@ -29,7 +29,7 @@ std::size_t strip_bytes(const ValueShape& shape, std::size_t lanes) {
 }  // namespace
 
 GraphLayout::GraphLayout(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood,
-                         std::size_t lanes)
+                         std::size_t lanes, bool whole_samples)
     : vector_offset(architecture.parameters().size()),
       is_matrix(architecture.parameters().size()),
       seeds(seed_columns(estimator, likelihood, architecture.outputs(), architecture.positions())) {
@@ -69,10 +69,11 @@ GraphLayout::GraphLayout(const Architecture& architecture, const Estimator& esti
     return;
   }
   const std::size_t most = std::clamp<std::size_t>(kDeltaBytes / kLeastChain / deltas, 1, seeds);
-  const std::size_t groups = (seeds + most - 1) / most;
+  const std::size_t groups = whole_samples ? 1 : (seeds + most - 1) / most;
   seed_group = (seeds + groups - 1) / groups;  // all of about one size
   const std::size_t fitting = kChainBytes / (activations + seed_group * deltas);
   chain = std::clamp(std::bit_floor(fitting), kLeastChain, kMostChain);
+  if (most < seed_group) chain = std::clamp<std::size_t>(std::bit_floor(fitting), 1, kLeastChain);
   // A block of one chain has something to do for several threads.
   if (seed_group < seeds) chunk = std::clamp<std::size_t>(chain / kChunksOfChain, 1, chunk);
 }

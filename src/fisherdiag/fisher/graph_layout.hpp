@@ -13,7 +13,7 @@ namespace fisherdiag {
 /// Depends on model, estimator and vector width alone, so that results do not depend on threads or memory.
 struct GraphLayout {
   GraphLayout(const Architecture& architecture, const Estimator& estimator, Likelihood likelihood,
-              std::size_t lanes);
+              std::size_t lanes, bool whole_samples = false);
 
   std::vector<bool> keeps_activation;      ///< per value: a matrix of weights multiplies it
   std::vector<bool> keeps_delta;           ///< per value: it is what a matrix of weights gives
@@ -23,7 +23,7 @@ struct GraphLayout {
   std::size_t vector_elements = 0;         ///< of all tensors that are no matrices
 
   std::size_t seeds = 1;       ///< per sample
-  std::size_t seed_group = 1;  ///< seeds taken through both phases at a time
+  std::size_t seed_group = 1;  ///< seeds taken through both phases at a time; all with whole_samples
   /// Samples a block is a multiple of; exactly this many if there are several groups of seeds.
   std::size_t chain = 1;
   std::size_t chunk = 8;  ///< samples one thread takes at a time

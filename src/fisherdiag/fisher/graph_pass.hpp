@@ -25,20 +25,27 @@ class GraphPass : public FisherPass {
  public:
   /// `block_rows`: as GraphLayout says. Throws UnsupportedError for tensors shared between layers of
   /// different kinds. `profile`: nullptr, or as BlockPass; layers are counted as Graph::nodes().
-  /// `section_rows`: a multiple of the chain, or 0.
+  /// `section_rows`: a multiple of the chain, or 0. `squares`: take_squares() is wanted; not for batched.
   GraphPass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,
-            const Context& context, PassProfile* profile = nullptr, std::size_t section_rows = 0);
+            const Context& context, PassProfile* profile = nullptr, std::size_t section_rows = 0,
+            bool squares = false);
   ~GraphPass() override;
 
   /// Bytes a pass with `block_rows` allocates, its sums included.
   static std::size_t bytes(const Architecture& architecture, const Estimator& estimator,
                            Likelihood likelihood, std::size_t block_rows, const Context& context);
+  /// The same for a pass of which squares are wanted.
+  static std::size_t bytes_with_squares(const Architecture& architecture, const Estimator& estimator,
+                                        Likelihood likelihood, std::size_t block_rows,
+                                        const Context& context);
 
-  /// As FisherPass; traces are not supported. Sums of matrices are kept as their operation orders them.
+  /// As FisherPass, traces of the layers of trace_parts(). Sums of matrices are kept as their operation
+  /// orders them.
   void add(MatrixView<const float> inputs, MatrixView<const float> targets,
            std::span<const std::uint64_t> samples, std::span<const float> weights = {},
            MatrixView<double> traces = {}) override;
   AlignedBuffer<double> take_sum() override { return in_parameter_order(sums_.take()); }
+  AlignedBuffer<double> take_squares() override;
   AlignedBuffer<double> take_section() override { return in_parameter_order(sums_.take_running()); }
 
  private:
@@ -48,6 +55,7 @@ class GraphPass : public FisherPass {
     MatrixView<const float> inputs, targets;
     std::span<const std::uint64_t> samples;
     std::span<const float> weights;
+    MatrixView<double> traces;
   };
   /// Columns of a matrix of weights and the layers that use it.
   struct Tile {
@@ -56,6 +64,15 @@ class GraphPass : public FisherPass {
     std::size_t strip_begin, strip_end;
   };
 
+  /// What a tile has of its tensor's sums: the first one, rows, numbers in a whole row, numbers of a row that
+  /// are the tile's, and the same filled up to whole vectors.
+  struct Columns {
+    std::size_t offset, rows, all, count, stride;
+  };
+
+  static std::size_t bytes_of(const Architecture& architecture, const Estimator& estimator,
+                              Likelihood likelihood, std::size_t block_rows, const Context& context,
+                              bool squares);
   void make_tiles();
   void rows_phase(const Block& block, std::size_t first, std::size_t count, std::size_t seed_begin,
                   std::size_t seed_end, Worker& worker);
@@ -71,7 +88,15 @@ class GraphPass : public FisherPass {
   void add_chain(const Tile& tile, std::size_t first, std::size_t end, std::size_t seeds, Worker& worker);
   void fold_section(const Tile& tile);
   void add_summed(const Tile& tile, std::size_t first, std::size_t count, std::size_t seed, Worker& worker);
+  Columns columns_of(const Tile& tile) const;
+  void form_gradient(const Tile& tile, std::size_t first, std::size_t count, std::size_t seed,
+                     Worker& worker);
+  void add_squares(const Tile& tile, std::size_t begin, std::size_t end, std::size_t seeds, Worker& worker);
+  void add_vector_squares(std::size_t parameter, std::size_t e, std::size_t first, std::size_t count);
   void add_vectors(std::size_t begin, std::size_t end, std::size_t rows, bool last);
+  double* tile_traces(const Tile& tile, std::size_t first);
+  void trace_vectors(MatrixView<double> traces, std::size_t first, std::size_t count) const;
+  void trace_tiles(MatrixView<double> traces) const;
   AlignedBuffer<double> in_parameter_order(AlignedBuffer<double> sum) const;
 
   const Architecture& architecture_;
@@ -85,6 +110,10 @@ class GraphPass : public FisherPass {
   AlignedBuffer<float> kept_gradients_;                      // [block rows, vector elements], squared
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Tile> tiles_;
+  std::vector<std::size_t> trace_parts_;  // per tensor
+  AlignedBuffer<double> tile_traces_;     // [tiles, block rows]: a sample's trace within a tile
+  bool traces_wanted_ = false;            // of the block that is being added
+  AlignedBuffer<double> squares_;         // as sums_ in order, scaled (OpAccumulate); empty unless wanted
 };
 
 }  // namespace fisherdiag

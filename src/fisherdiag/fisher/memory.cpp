@@ -4,6 +4,7 @@
 #include <string>
 
 #include "fisherdiag/base/error.hpp"
+#include "fisherdiag/fisher/graph_scores.hpp"
 #include "fisherdiag/fisher/pass.hpp"
 #include "fisherdiag/likelihood/sequence_seeds.hpp"
 
@@ -52,6 +53,8 @@ std::size_t least_memory(const Architecture& architecture, const FisherOptions& 
   std::size_t pass = pass_bytes(architecture, options, block_rows, context);
   if (pass_section_rows(architecture, options, samples, context))
     pass += aligned_bytes(architecture.parameter_count() * sizeof(double));
+  if (options.subset.kind == SubsetKind::Importance && architecture.graph())
+    pass = std::max(pass, graph_scorer_bytes(architecture, options.estimator, options.likelihood, context));
   // Afterwards the sums and the result they become are alive together; with standard errors twice.
   const std::size_t result = aligned_bytes(architecture.parameter_count() * sizeof(double)) +
                              aligned_bytes(architecture.parameter_count() * sizeof(float));

@@ -11,7 +11,8 @@ namespace {
 
 GraphLayout layout_of(const Architecture& architecture, const FisherOptions& options,
                       const Context& context) {
-  return {architecture, options.estimator, options.likelihood, kernels::kernel_table(context.isa()).lanes};
+  return {architecture, options.estimator, options.likelihood, kernels::kernel_table(context.isa()).lanes,
+          options.standard_error};
 }
 
 }  // namespace
@@ -29,7 +30,7 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
       throw UnsupportedError(
           "precision bf16 covers chains of linear layers; use float32 for graphs of layers");
     return std::make_unique<GraphPass>(network, options.estimator, options.likelihood, block_rows, context,
-                                       options.profile, section_rows);
+                                       options.profile, section_rows, options.standard_error);
   }
   if (options.precision == Precision::Float32)
     return std::make_unique<BlockPass>(network, options.estimator, options.likelihood, block_rows, context,
@@ -66,10 +67,11 @@ std::size_t pass_block_rows(const Architecture& architecture, const FisherOption
 
 std::size_t pass_bytes(const Architecture& architecture, const FisherOptions& options, std::size_t block_rows,
                        const Context& context) {
-  const auto bytes = architecture.graph()                   ? &GraphPass::bytes
-                     : options.precision == Precision::Bf16 ? &Bf16Pass::bytes
-                     : options.standard_error               ? &BlockPass::bytes_with_squares
-                                                            : &BlockPass::bytes;
+  const auto bytes = architecture.graph() && options.standard_error ? &GraphPass::bytes_with_squares
+                     : architecture.graph()                         ? &GraphPass::bytes
+                     : options.precision == Precision::Bf16         ? &Bf16Pass::bytes
+                     : options.standard_error                       ? &BlockPass::bytes_with_squares
+                                                                    : &BlockPass::bytes;
   return bytes(architecture, options.estimator, options.likelihood, block_rows, context);
 }
 

@@ -12,6 +12,7 @@
 #include "fisherdiag/fisher/plan_calibration.hpp"
 #include "fisherdiag/fisher/sample_scores.hpp"
 #include "fisherdiag/fisher/sampling.hpp"
+#include "fisherdiag/fisher/trace_parts.hpp"
 #include "fisherdiag/kernels/outer.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 
@@ -56,9 +57,8 @@ void plan_memory(FisherPlan& plan, const Architecture& architecture, const PlanR
                  const FisherOptions& options, const Context& context) {
   const Subset subset =
       options.max_samples ? Subset{SubsetKind::Uniform, options.max_samples} : options.subset;
-  const Sampling sampling(subset, options.until, request.samples, architecture.layers().size(),
-                          options.estimator.seed,
-                          options.estimator.kind != EstimatorKind::Batched && !architecture.graph());
+  const Sampling sampling(subset, options.until, request.samples, trace_part_count(architecture.parameters()),
+                          options.estimator.seed, options.estimator.kind != EstimatorKind::Batched);
   plan.samples = sampling.bound();
   plan.scored_samples = sampling.needs_scores() ? request.samples : 0;
   FisherOptions bounded = options;

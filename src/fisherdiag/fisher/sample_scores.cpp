@@ -7,7 +7,11 @@
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/float_mode.hpp"
 #include "fisherdiag/fisher/block_reader.hpp"
+#include "fisherdiag/fisher/graph_scores.hpp"
+#include "fisherdiag/fisher/request.hpp"
+#include "fisherdiag/fisher/sample_scorer.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
+#include "fisherdiag/nn/graph_network.hpp"
 #include "fisherdiag/nn/packed_network.hpp"
 #include "fisherdiag/nn/skip_buffer.hpp"
 
@@ -19,13 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 /// Samples one task takes forward: as in a Fisher pass.
 constexpr std::size_t kChunkRows = 128;
-
-/// The estimator whose squared seeds are the scores.
-Estimator scored(Estimator estimator) {
-  if (estimator.kind == EstimatorKind::MonteCarlo || estimator.kind == EstimatorKind::Sketch)
-    estimator.kind = EstimatorKind::Exact;
-  return estimator;
-}
 
 /// What one thread needs.
 struct Worker {
@@ -48,36 +45,9 @@ struct Worker {
   PassTrack* track;
 };
 
-/// Row r of a matrix in strips: its squared length.
-float squared_length(const kernels::ConstStrips& strips, std::size_t r, std::size_t lanes) {
-  float sums[16] = {};
-  for (std::size_t c = 0; c < strips.cols; c += lanes) {
-    const float* values = strips.data + c / lanes * strips.stride + r * lanes;
-    for (std::size_t i = 0; i < std::min(lanes, strips.cols - c); ++i) sums[i] += values[i] * values[i];
-  }
-  float sum = 0;
-  for (const float part : sums) sum += part;
-  return sum;
-}
-
-/// The places of the largest and the second largest value, the earlier one in a tie; of one value twice the
-/// same.
-std::uint64_t stratum(const float* squares, std::size_t outputs) {
-  std::size_t first = 0, second = outputs > 1 ? 1 : 0;
-  if (squares[second] > squares[first]) std::swap(first, second);
-  for (std::size_t c = 2; c < outputs; ++c)
-    if (squares[c] > squares[first]) {
-      second = first;
-      first = c;
-    } else if (squares[c] > squares[second]) {
-      second = c;
-    }
-  return std::uint64_t{first} << 32 | second;
-}
-
-class Scorer {
+class ChainScorer final : public SampleScorer {
  public:
-  Scorer(const Network& network, const ScoreOptions& options, const Context& context)
+  ChainScorer(const Network& network, const ScoreOptions& options, const Context& context)
       : architecture_(network.architecture()), packed_(architecture_, context) {
     packed_.pack(network, context);
     for (int w = 0; w < context.threads(); ++w)
@@ -86,9 +56,10 @@ class Scorer {
           options.profile ? &options.profile->track(static_cast<std::size_t>(w)) : nullptr));
   }
 
-  /// Scores rows [first, first + count) of a block into norms and strata of the same rows.
+  std::size_t chunk_rows() const override { return kChunkRows; }
+
   void score(const BlockReader& block, std::size_t first, std::size_t count, std::size_t worker_index,
-             float* norms, std::uint64_t* strata) {
+             float* norms, std::uint64_t* strata) override {
     Worker& worker = *workers_[worker_index];
     forward(block.inputs(), first, count, worker);
     const PassTimer timer(worker.track, PassPhase::Seeds);
@@ -104,7 +75,7 @@ class Scorer {
     for (std::size_t r = 0; r < count; ++r) {
       float sum = 0;
       for (std::size_t c = 0; c < outputs; ++c) sum += squares(r, c);
-      norms[r] = sum * (1 + squared_length(last, r, packed_.kernels().lanes));
+      norms[r] = sum * static_cast<float>(1 + row_squares(last, r, packed_.kernels().lanes));
       strata[r] = stratum(squares.row(r), outputs);
     }
   }
@@ -129,10 +100,20 @@ class Scorer {
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
+std::unique_ptr<SampleScorer> make_scorer(const Network& network, const ScoreOptions& options,
+                                          const Context& context) {
+  if (network.architecture().graph()) return make_graph_scorer(network, options, context);
+  return std::make_unique<ChainScorer>(network, options, context);
+}
+
 }  // namespace
 
 double score_flops_per_sample(const Architecture& architecture) {
   double weights = 0;
+  if (const Graph* graph = architecture.graph()) {
+    for (std::size_t i = 0; i < graph->nodes().size(); ++i)
+      weights += make_node_op(*graph, i)->flops().forward / 2;
+  }
   for (const LinearLayer& layer : architecture.layers())
     weights += static_cast<double>(layer.inputs) * static_cast<double>(layer.outputs);
   return 2 * weights;
@@ -140,9 +121,11 @@ double score_flops_per_sample(const Architecture& architecture) {
 
 SampleScores score_samples(const Network& network, Dataset& data, const ScoreOptions& options,
                            const Context& context, double& reading_seconds) {
-  Scorer scorer(network, options, context);
+  const std::unique_ptr<SampleScorer> scorer = make_scorer(network, options, context);
   const std::size_t samples = data.size(), rows = std::min(options.block_rows, samples);
-  BlockReader reader(data, {}, rows, needs_targets(options.estimator.kind));
+  BlockReader reader(data, {}, rows,
+                     reads_targets(network.architecture(), data, options.estimator, options.likelihood));
+  const std::size_t chunk_rows = scorer->chunk_rows();
   SampleScores scores{std::vector<float>(samples), std::vector<std::uint64_t>(samples)};
   for (std::size_t done = 0; done < samples;) {
     const std::size_t count = std::min(rows, samples - done);
@@ -154,11 +137,11 @@ SampleScores score_samples(const Network& network, Dataset& data, const ScoreOpt
     reading_seconds += std::chrono::duration<double>(Clock::now() - start).count();
     {
       const PassRegionTimer region(options.profile, PassRegion::Rows);
-      context.parallel_for((count + kChunkRows - 1) / kChunkRows, [&](std::size_t chunk, std::size_t worker) {
+      context.parallel_for((count + chunk_rows - 1) / chunk_rows, [&](std::size_t chunk, std::size_t worker) {
         const FlushDenormals flush;
-        const std::size_t first = chunk * kChunkRows;
-        scorer.score(reader, first, std::min(kChunkRows, count - first), worker,
-                     scores.norms.data() + done + first, scores.strata.data() + done + first);
+        const std::size_t first = chunk * chunk_rows;
+        scorer->score(reader, first, std::min(chunk_rows, count - first), worker,
+                      scores.norms.data() + done + first, scores.strata.data() + done + first);
       });
     }
     done += count;

@@ -23,7 +23,8 @@ struct ScoreOptions {
 
 /// For every sample of `data`: norms = sum_k |s_nk|^2 (1 + |h_n|^2), the trace of the last layer's part of F,
 /// h_n being what goes into that layer; strata = the outputs with the largest and the second largest sum_k
-/// s_nk^2, which is where the last layer's part of F is concentrated (docs/sampling.md).
+/// s_nk^2, which is where the last layer's part of F is concentrated (docs/sampling.md). Of graphs:
+/// graph_scores.hpp.
 ///
 /// mc and sketch are scored by the exact seeds they stand for, so scores do not depend on draws. Same bits
 /// for any number of threads. `reading_seconds` grows by the time waited for data. Throws as compute_fisher.

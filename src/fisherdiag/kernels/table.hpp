@@ -36,6 +36,7 @@ struct KernelTable {
   SquaredOuter* squared_outer;
   AddOuter* add_outer;
   GramSquared* gram_squared;
+  GramSquares* gram_squares;
   Outer* outer;
   GemmSkip* gemm_skip;
   SquaredOuterSkip* squared_outer_skip;

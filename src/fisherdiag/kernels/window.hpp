@@ -62,6 +62,7 @@ struct GridGramArguments {
   std::size_t strip_count = 0;
   double* fisher = nullptr;
   std::size_t stride = 0;
+  double* traces = nullptr;  ///< as GramArguments
 };
 using GridGramSquared = void(const GridGramArguments&) noexcept;
 

@@ -45,11 +45,21 @@ void SequenceSeeds::prepare(MatrixView<const float> logits, MatrixView<const flo
 void SequenceSeeds::write(std::size_t k, MatrixView<float> seeds) const {
   rows_.write(k % columns_each_, seeds);
   if (positions_ == 1) return;
-  const bool apart = columns_ > columns_each_;
-  for (std::size_t r = 0; r < seeds.rows; ++r) {
-    const bool other = apart && r % positions_ != k / columns_each_;
-    if (other || (!ignored_.empty() && ignored_[r])) std::fill_n(seeds.row(r), seeds.cols, 0.f);
-  }
+  if (columns_ > columns_each_)  // a seed for each position apart
+    for (std::size_t r = 0; r < seeds.rows; ++r)
+      if (r % positions_ != k / columns_each_) std::fill_n(seeds.row(r), seeds.cols, 0.f);
+  leave_out_ignored(seeds);
+}
+
+void SequenceSeeds::write_squares(MatrixView<float> squares) const {
+  rows_.write_squares(squares);
+  if (positions_ > 1) leave_out_ignored(squares);
+}
+
+void SequenceSeeds::leave_out_ignored(MatrixView<float> rows) const {
+  if (ignored_.empty()) return;
+  for (std::size_t r = 0; r < rows.rows; ++r)
+    if (ignored_[r]) std::fill_n(rows.row(r), rows.cols, 0.f);
 }
 
 std::size_t SequenceSeeds::bytes(const Estimator& estimator, Likelihood likelihood, std::size_t outputs,

@@ -30,12 +30,16 @@ class SequenceSeeds {
   std::size_t columns() const { return columns_; }
   /// seeds [n T, C]: zero where a position is left out, or is not the one the k-th seed is of.
   void write(std::size_t k, MatrixView<float> seeds) const;
+  /// The sum over all seeds of their squares [n T, C].
+  void write_squares(MatrixView<float> squares) const;
 
   /// Bytes a block of `samples` samples takes.
   static std::size_t bytes(const Estimator& estimator, Likelihood likelihood, std::size_t outputs,
                            std::size_t positions, std::size_t samples);
 
  private:
+  void leave_out_ignored(MatrixView<float> rows) const;
+
   bool takes_targets_, has_labels_;
   std::size_t positions_, columns_, columns_each_;
   SeedBlock rows_;

@@ -99,6 +99,10 @@ struct OpAccumulate {
   std::size_t strip_begin = 0, strip_end = 0;  ///< which columns of the matrix
   double* sums = nullptr;                      ///< the whole matrix [rows, columns]
   OpScratch* scratch = nullptr;
+  double* traces = nullptr;  ///< per sample: += the sum of what it adds to `sums`; nullptr: not wanted
+  /// The whole matrix: += the squares of what each sample adds to `sums`, times the square of
+  /// kernels::kSquareScale; nullptr: not wanted, as it must be unless Op::sums_squares().
+  double* squares = nullptr;
 };
 
 /// The matrix of squared gradients as the operation likes to have it while summing.
@@ -151,6 +155,8 @@ class Op {
   virtual std::size_t accumulate_samples() const { return 1; }
   /// sums[r, c] += the squares of each sample's gradients, for the columns of the strips asked for.
   virtual void accumulate(const OpAccumulate&) const {}
+  /// accumulate() takes OpAccumulate::squares; of other operations add_gradient() has to be squared.
+  virtual bool sums_squares() const { return false; }
   /// target[r * stride + c - first column] += the samples' gradients for the first seed, not squared; the
   /// stride is in whole vectors.
   virtual void add_gradient(const OpAccumulate&, float*, std::size_t) const {}

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/nn/ops.hpp"
@@ -142,14 +143,12 @@ class ConvOp final : public Op {
   }
 
   void accumulate(const OpAccumulate& a) const override {
-    if (is_grid() && !s_.transposed && accumulate_on_grid(a)) return;
-    for_patches(a, a.deltas, [&](const Patches& p) {
-      const std::size_t strips = (p.right.cols + kernels().lanes - 1) / kernels().lanes;
-      double* sums = a.sums + p.group * wide_ * columns() + p.strip * kernels().lanes;
-      kernels().gram_squared(
-          {p.left, p.right, s_.wide.positions(), nullptr, {0, wide_, 0, strips}, sums, columns()});
-    });
+    if (!is_grid() || s_.transposed || !accumulate_on_grid(a)) accumulate_gathered(a);
+    if (a.squares) add_squares(a);
   }
+
+  /// Of others a seed's operands are made one after the other.
+  bool sums_squares() const override { return !s_.transposed && (s_.groups == 1 || group_is_strips(1)); }
 
   void add_gradient(const OpAccumulate& a, float* target, std::size_t stride) const override {
     for_patches(a, a.deltas.first(1), [&](const Patches& p) {
@@ -263,7 +262,7 @@ class ConvOp final : public Op {
     const Source source = source_of(a.input, 0, a.samples, *a.scratch);
     for (const kernels::ConstStrips& delta : a.deltas)
       kernels().grid_gram_squared(
-          {delta, padded_->rows(source.grid), strips.data(), strips.size(), a.sums, columns()});
+          {delta, padded_->rows(source.grid), strips.data(), strips.size(), a.sums, columns(), a.traces});
     return true;
   }
 
@@ -375,6 +374,34 @@ class ConvOp final : public Op {
           f({group_rows(s_.transposed ? a.input : delta, g, 0, rows, *a.scratch), right, g, strip});
         }
       }
+  }
+
+  void accumulate_gathered(const OpAccumulate& a) const {
+    for_patches(a, a.deltas, [&](const Patches& p) {
+      const std::size_t strips = (p.right.cols + kernels().lanes - 1) / kernels().lanes;
+      double* sums = a.sums + p.group * wide_ * columns() + p.strip * kernels().lanes;
+      kernels().gram_squared(
+          {p.left, p.right, s_.wide.positions(), nullptr, {0, wide_, 0, strips}, sums, columns(), a.traces});
+    });
+  }
+
+  /// Where patches are the same for all seeds, and channels are views: OpAccumulate::squares.
+  void add_squares(const OpAccumulate& a) const {
+    std::vector<kernels::ConstStrips> lefts(a.deltas.size());
+    for_patches(a, a.deltas.first(1), [&](const Patches& p) {
+      for (std::size_t k = 0; k < lefts.size(); ++k)
+        lefts[k] = group_rows(a.deltas[k], p.group, 0, p.left.rows, *a.scratch);
+      const std::vector<kernels::ConstStrips> rights(lefts.size(), p.right);
+      const std::size_t strips = (p.right.cols + kernels().lanes - 1) / kernels().lanes;
+      double* squares = a.squares + p.group * wide_ * columns() + p.strip * kernels().lanes;
+      kernels().gram_squares({lefts.data(),
+                              rights.data(),
+                              lefts.size(),
+                              s_.wide.positions(),
+                              {0, wide_, 0, strips},
+                              squares,
+                              columns()});
+    });
   }
 
   ConvShape s_;

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,14 @@ namespace {
 
 /// Of uniform numbers with the variance of torch.nn.Embedding's normal ones.
 constexpr double kBound = std::numbers::sqrt3;
+
+/// to += (kernels::kSquareScale added)^2.
+void add_squares(std::span<const double> added, double* to) {
+  for (std::size_t c = 0; c < added.size(); ++c) {
+    const double scaled = static_cast<double>(kernels::kSquareScale) * added[c];
+    to[c] += scaled * scaled;
+  }
+}
 
 /// y_t = row x_t of the table. A sample's gradient of a row is the sum of the sensitivities at the positions
 /// that hold its token; it is formed for the sample's own tokens only.
@@ -70,27 +80,40 @@ class EmbeddingOp final : public Op {
   std::size_t accumulate_samples() const override { return 64; }
 
   void accumulate(const OpAccumulate& a) const override {
+    std::vector<double> added;  // to a token's row by all seeds
     for (std::size_t n = 0; n < a.samples; ++n)
-      for (const kernels::ConstStrips& delta : a.deltas)
-        for_tokens(a, n, delta, [&](std::size_t token, const float* gradient, std::size_t columns) {
-          double* to = a.sums + token * features_ + a.strip_begin * kernels().lanes;
-          for (std::size_t c = 0; c < columns; ++c) to[c] += static_cast<double>(gradient[c] * gradient[c]);
-        });
+      for_tokens(a, n, a.deltas, [&](std::size_t token, std::size_t seed, std::span<const float> gradient) {
+        const std::size_t place = token * features_ + a.strip_begin * kernels().lanes;
+        if (seed == 0) added.assign(gradient.size(), 0.0);
+        for (std::size_t c = 0; c < gradient.size(); ++c) {
+          const auto square = static_cast<double>(gradient[c] * gradient[c]);
+          a.sums[place + c] += square;
+          added[c] += square;
+        }
+        if (seed + 1 < a.deltas.size()) return;
+        if (a.traces) a.traces[n] += std::accumulate(added.begin(), added.end(), 0.0);
+        if (a.squares) add_squares(added, a.squares + place);
+      });
   }
+
+  bool sums_squares() const override { return true; }
 
   void add_gradient(const OpAccumulate& a, float* target, std::size_t stride) const override {
     for (std::size_t n = 0; n < a.samples; ++n)
-      for_tokens(a, n, a.deltas[0], [&](std::size_t token, const float* gradient, std::size_t columns) {
-        for (std::size_t c = 0; c < columns; ++c) target[token * stride + c] += gradient[c];
-      });
+      for_tokens(a, n, a.deltas.first(1),
+                 [&](std::size_t token, std::size_t, std::span<const float> gradient) {
+                   for (std::size_t c = 0; c < gradient.size(); ++c)
+                     target[token * stride + c] += gradient[c];
+                 });
   }
 
  private:
   static constexpr std::size_t kMostTokens = std::size_t{1} << 24;
 
-  /// Calls f(token, gradient of its row, columns) for each different token of sample n.
+  /// Calls f(token, seed, gradient of its row) for each different token of sample n and each seed.
   template <class F>
-  void for_tokens(const OpAccumulate& a, std::size_t n, const kernels::ConstStrips& delta, const F& f) const {
+  void for_tokens(const OpAccumulate& a, std::size_t n, std::span<const kernels::ConstStrips> deltas,
+                  const F& f) const {
     const std::size_t lanes = kernels().lanes, first = a.strip_begin * lanes;
     const std::size_t columns = std::min(a.strip_end * lanes, features_) - first;
     a.scratch->reset();
@@ -99,16 +122,20 @@ class EmbeddingOp final : public Op {
     for (std::size_t r = n * positions_; r < (n + 1) * positions_; ++r)
       uses.emplace_back(static_cast<std::size_t>(a.input.data[r * lanes]), r);
     std::ranges::sort(uses);
-    for (std::size_t u = 0; u < uses.size();) {
-      const std::size_t token = uses[u].first;
-      std::fill_n(sum, columns, 0.f);
-      for (; u < uses.size() && uses[u].first == token; ++u)
-        for (std::size_t strip = a.strip_begin; strip < a.strip_end; ++strip) {
-          const float* from = delta.data + strip * delta.stride + uses[u].second * lanes;
-          const std::size_t c = strip * lanes - first;
-          for (std::size_t l = 0; l < std::min(lanes, columns - c); ++l) sum[c + l] += from[l];
-        }
-      if (token != padding_) f(token, sum, columns);
+    for (std::size_t begin = 0, end = 0; begin < uses.size(); begin = end) {
+      const std::size_t token = uses[begin].first;
+      while (end < uses.size() && uses[end].first == token) ++end;
+      for (std::size_t seed = 0; token != padding_ && seed < deltas.size(); ++seed) {
+        const kernels::ConstStrips& delta = deltas[seed];
+        std::fill_n(sum, columns, 0.f);
+        for (std::size_t u = begin; u < end; ++u)
+          for (std::size_t strip = a.strip_begin; strip < a.strip_end; ++strip) {
+            const float* from = delta.data + strip * delta.stride + uses[u].second * lanes;
+            const std::size_t c = strip * lanes - first;
+            for (std::size_t l = 0; l < std::min(lanes, columns - c); ++l) sum[c + l] += from[l];
+          }
+        f(token, seed, std::span<const float>(sum, columns));
+      }
     }
   }
 
@@ -169,27 +196,52 @@ class PositionalEmbeddingOp final : public Op {
 
   void accumulate(const OpAccumulate& a) const override {
     for (const kernels::ConstStrips& delta : a.deltas)
-      for_rows(a, delta, [&](std::size_t t, std::size_t column, const float* d, std::size_t count) {
-        double* to = a.sums + t * features_ + column;
-        for (std::size_t l = 0; l < count; ++l) to[l] += static_cast<double>(d[l] * d[l]);
+      for_rows(a, delta, [&](std::size_t r, std::size_t column, const float* d, std::size_t count) {
+        double* to = a.sums + r % positions_ * features_ + column;
+        double trace = 0;
+        for (std::size_t l = 0; l < count; ++l) {
+          const auto square = static_cast<double>(d[l] * d[l]);
+          to[l] += square;
+          trace += square;
+        }
+        if (a.traces) a.traces[r / positions_] += trace;
       });
+    if (a.squares) add_row_squares(a);
   }
+  bool sums_squares() const override { return true; }
+
   void add_gradient(const OpAccumulate& a, float* target, std::size_t stride) const override {
     const std::size_t first = a.strip_begin * kernels().lanes;
-    for_rows(a, a.deltas[0], [&](std::size_t t, std::size_t column, const float* d, std::size_t count) {
-      for (std::size_t l = 0; l < count; ++l) target[t * stride + column - first + l] += d[l];
+    for_rows(a, a.deltas[0], [&](std::size_t r, std::size_t column, const float* d, std::size_t count) {
+      float* to = target + r % positions_ * stride + column - first;
+      for (std::size_t l = 0; l < count; ++l) to[l] += d[l];
     });
   }
 
  private:
-  /// Calls f(position, first column, sensitivities, columns) for each row of each strip asked for.
+  /// Calls f(row, first column, sensitivities, columns) for each row of each strip asked for.
   template <class F>
   void for_rows(const OpAccumulate& a, const kernels::ConstStrips& delta, const F& f) const {
     const std::size_t lanes = kernels().lanes;
     for (std::size_t strip = a.strip_begin; strip < a.strip_end; ++strip)
       for (std::size_t r = 0; r < a.samples * positions_; ++r)
-        f(r % positions_, strip * lanes, delta.data + strip * delta.stride + r * lanes,
+        f(r, strip * lanes, delta.data + strip * delta.stride + r * lanes,
           std::min(lanes, features_ - strip * lanes));
+  }
+
+  /// OpAccumulate::squares: a sample's gradient of row t is its sensitivity at position t.
+  void add_row_squares(const OpAccumulate& a) const {
+    const std::size_t lanes = kernels().lanes;
+    std::vector<double> added(lanes);
+    for (std::size_t strip = a.strip_begin; strip < a.strip_end; ++strip)
+      for (std::size_t r = 0; r < a.samples * positions_; ++r) {
+        added.assign(std::min(lanes, features_ - strip * lanes), 0.0);
+        for (const kernels::ConstStrips& delta : a.deltas) {
+          const float* d = delta.data + strip * delta.stride + r * lanes;
+          for (std::size_t l = 0; l < added.size(); ++l) added[l] += static_cast<double>(d[l] * d[l]);
+        }
+        add_squares(added, a.squares + r % positions_ * features_ + strip * lanes);
+      }
   }
 
   std::size_t positions_, features_, length_;

@@ -1,6 +1,7 @@
 // y = W x + b at every position.
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/nn/ops.hpp"
@@ -85,11 +86,17 @@ class LinearOp final : public Op {
     return positions_ == 1 ? kernels::kChain : std::clamp<std::size_t>(kChainRows / positions_, 1, 64);
   }
 
+  bool sums_squares() const override { return true; }
+
   void accumulate(const OpAccumulate& a) const override {
     const kernels::OuterRange range{0, outputs_, a.strip_begin, a.strip_end};
     if (positions_ > 1) {
       for (const kernels::ConstStrips& delta : a.deltas)
-        kernels().gram_squared({delta, a.input, positions_, nullptr, range, a.sums, inputs_});
+        kernels().gram_squared({delta, a.input, positions_, nullptr, range, a.sums, inputs_, a.traces});
+      if (!a.squares) return;
+      const std::vector<kernels::ConstStrips> inputs(a.deltas.size(), a.input);
+      kernels().gram_squares(
+          {a.deltas.data(), inputs.data(), inputs.size(), positions_, range, a.squares, inputs_});
       return;
     }
     // One position: the square of the gradient is the product of the squares.
@@ -104,6 +111,12 @@ class LinearOp final : public Op {
         ops::square(delta, &delta != a.deltas.data(), left, lanes);
       ops::square(ops::columns_of(a.input, strip, columns), false, right, lanes);
       kernels().squared_outer(left, right, {0, outputs_, 0, end - strip}, a.sums + strip * lanes, inputs_);
+      for (std::size_t n = 0; a.traces && n < a.samples; ++n)
+        a.traces[n] += row_sum(left, n, lanes) * row_sum(right, n, lanes);
+      if (!a.squares) continue;
+      ops::square_again(left, true, lanes);
+      ops::square_again(right, false, lanes);
+      kernels().squared_outer(left, right, {0, outputs_, 0, end - strip}, a.squares + strip * lanes, inputs_);
     }
   }
 

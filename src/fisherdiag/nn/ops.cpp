@@ -94,6 +94,14 @@ void square(const kernels::ConstStrips& source, bool add, const kernels::Strips&
   }
 }
 
+void square_again(const kernels::Strips& m, bool scaled, std::size_t lanes) {
+  const float scale = scaled ? kernels::kSquareScale : 1;
+  for (std::size_t column = 0, strip = 0; column < m.cols; column += lanes, ++strip) {
+    float* values = m.data + strip * m.stride;
+    for (std::size_t i = 0; i < m.rows * lanes; ++i) values[i] = scale * values[i] * (scale * values[i]);
+  }
+}
+
 void clear(const kernels::Strips& m, std::size_t lanes) {
   for (std::size_t column = 0, strip = 0; column < m.cols; column += lanes, ++strip)
     std::fill_n(m.data + strip * m.stride, m.rows * lanes, 0.f);

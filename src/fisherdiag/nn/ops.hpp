@@ -77,6 +77,9 @@ void add_position_sums(const kernels::KernelTable& kernels, const kernels::Const
 /// target = source^2 + (add ? target : 0), element by element.
 void square(const kernels::ConstStrips& source, bool add, const kernels::Strips& target, std::size_t lanes);
 
+/// m = (kernels::kSquareScale^s m)^2 with s = 1 if `scaled`, else 0.
+void square_again(const kernels::Strips& m, bool scaled, std::size_t lanes);
+
 /// Zeroes the rows of m.
 void clear(const kernels::Strips& m, std::size_t lanes);
 

@@ -13,19 +13,13 @@ std::vector<std::size_t> padded_sizes(const Window& window, const std::vector<st
   return sizes;
 }
 
-std::size_t product(const std::vector<std::size_t>& sizes) {
-  std::size_t result = 1;
-  for (const std::size_t size : sizes) result *= size;
-  return result;
-}
-
 /// For every point of `points`, row-major: its place on `sizes`, row-major, at step * coordinate + start.
 std::vector<std::size_t> places_of(const std::vector<std::size_t>& points,
                                    const std::vector<std::size_t>& step,
                                    const std::vector<std::size_t>& start,
                                    const std::vector<std::size_t>& sizes) {
   std::vector<std::size_t> result;
-  for (std::size_t point = 0; point < product(points); ++point) {
+  for (std::size_t point = 0; point < grid_points(points); ++point) {
     std::size_t place = 0, rest = point, outer = 1;
     for (std::size_t d = points.size(); d-- > 0; rest /= points[d]) {
       place += (rest % points[d] * step[d] + start[d]) * outer;
@@ -43,7 +37,7 @@ PaddedPatches::PaddedPatches(const Window& window, const std::vector<std::size_t
     : features_(grid.features), lanes_(lanes) {
   const std::vector<std::size_t> sizes = padded_sizes(window, grid.grid);
   const std::vector<std::size_t> ones(sizes.size(), 1), zeros(sizes.size(), 0);
-  sample_floats_ = product(sizes) * features_;
+  sample_floats_ = grid_points(sizes) * features_;
   for (const std::size_t place : places_of(grid.grid, ones, window.padding, sizes))
     offsets_.push_back(static_cast<std::int32_t>(place * features_));
   for (const std::size_t place : places_of(places, window.stride, zeros, sizes))
@@ -90,7 +84,7 @@ PaddedPatches::Pieces PaddedPatches::pieces_of(const std::vector<std::size_t>& t
 
 std::size_t PaddedPatches::floats(const Window& window, const ValueShape& grid, std::size_t samples,
                                   std::size_t lanes) {
-  const std::size_t numbers = samples * product(padded_sizes(window, grid.grid)) * grid.features;
+  const std::size_t numbers = samples * grid_points(padded_sizes(window, grid.grid)) * grid.features;
   return OpScratch::floats((numbers + lanes - 1) / lanes + 2, lanes, lanes);
 }
 

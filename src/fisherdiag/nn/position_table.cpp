@@ -4,12 +4,6 @@ namespace fisherdiag {
 
 namespace {
 
-std::size_t product(const std::vector<std::size_t>& dims) {
-  std::size_t result = 1;
-  for (const std::size_t d : dims) result *= d;
-  return result;
-}
-
 /// Row-major coordinates of `index`.
 std::vector<std::size_t> coordinates(std::size_t index, const std::vector<std::size_t>& dims) {
   std::vector<std::size_t> result(dims.size());
@@ -19,8 +13,14 @@ std::vector<std::size_t> coordinates(std::size_t index, const std::vector<std::s
 
 }  // namespace
 
+std::size_t grid_points(const std::vector<std::size_t>& sizes) {
+  std::size_t result = 1;
+  for (const std::size_t size : sizes) result *= size;
+  return result;
+}
+
 std::size_t Window::taps() const {
-  return product(kernel);
+  return grid_points(kernel);
 }
 
 std::size_t Window::places(std::size_t d, std::size_t size) const {
@@ -30,7 +30,7 @@ std::size_t Window::places(std::size_t d, std::size_t size) const {
 
 std::vector<std::int32_t> position_table(const Window& window, const std::vector<std::size_t>& places,
                                          const std::vector<std::size_t>& grid) {
-  const std::size_t taps = window.taps(), count = product(places);
+  const std::size_t taps = window.taps(), count = grid_points(places);
   std::vector<std::int32_t> rows(taps * count, kernels::kNoRow);
   for (std::size_t tap = 0; tap < taps; ++tap) {
     const std::vector<std::size_t> offset = coordinates(tap, window.kernel);

@@ -9,6 +9,9 @@
 
 namespace fisherdiag {
 
+/// Points of a grid of these sizes.
+std::size_t grid_points(const std::vector<std::size_t>& sizes);
+
 /// A sliding window over a grid of one or two dimensions, as convolution and pooling use it.
 struct Window {
   std::vector<std::size_t> kernel, stride, padding, dilation;  ///< one for each dimension of the grid

@@ -1,6 +1,7 @@
 // Storage for a matrix in strips.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "fisherdiag/base/aligned.hpp"
@@ -48,5 +49,30 @@ class StripBuffer {
   std::size_t rows_ = 0, cols_ = 0, lanes_ = 0, stride_ = 0;
   AlignedBuffer<float> storage_;
 };
+
+namespace detail {
+
+/// Sum of f(value) over row `r` of a matrix in strips of at most 16 lanes.
+template <class F>
+double sum_over_row(const kernels::ConstStrips& strips, std::size_t r, std::size_t lanes, const F& f) {
+  float sums[16] = {};
+  for (std::size_t c = 0; c < strips.cols; c += lanes) {
+    const float* values = strips.data + c / lanes * strips.stride + r * lanes;
+    for (std::size_t i = 0; i < std::min(lanes, strips.cols - c); ++i) sums[i] += f(values[i]);
+  }
+  double sum = 0;
+  for (const float part : sums) sum += static_cast<double>(part);
+  return sum;
+}
+
+}  // namespace detail
+
+/// Sum of a row's values, and of their squares.
+inline double row_sum(const kernels::ConstStrips& strips, std::size_t r, std::size_t lanes) {
+  return detail::sum_over_row(strips, r, lanes, [](float value) { return value; });
+}
+inline double row_squares(const kernels::ConstStrips& strips, std::size_t r, std::size_t lanes) {
+  return detail::sum_over_row(strips, r, lanes, [](float value) { return value * value; });
+}
 
 }  // namespace fisherdiag

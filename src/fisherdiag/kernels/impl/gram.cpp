@@ -92,6 +92,7 @@ struct Gram {
   OuterRange range;
   double* fisher;
   std::size_t stride;
+  double* traces;  // of each sample; nullptr: not wanted
 };
 
 /// Samples [begin, end) of one column block.
@@ -120,10 +121,15 @@ FISHERDIAG_INLINE void sum_positions(Vec (&acc)[Rows][Cols], const float* left, 
   for (std::size_t t = 1; t < positions; ++t) add(t, std::false_type{});
 }
 
+/// What is done with squares besides adding them. Without weights nothing is multiplied by one: at few
+/// positions that is felt.
+enum class Squares { Plain, Weighted, Traced };
+
 /// sums (row-major, Cols * kLanes to a row) += w_n gradient_n^2 for the piece's samples; `first`: they start
-/// at zero. Without weights nothing is multiplied by one: at few positions that is felt.
-template <int Rows, int Cols, bool InRegisters, bool Weighted, class Right>
-FISHERDIAG_INLINE void add_samples(const Piece<Right>& p, std::size_t row, bool first, float* sums) {
+/// at zero. Traced: traces (Cols * kLanes for each sample) += the sums of their squares over the rows.
+template <int Rows, int Cols, bool InRegisters, Squares Kind, class Right>
+FISHERDIAG_INLINE void add_samples(const Piece<Right>& p, std::size_t row, bool first, float* sums,
+                                   float* traces) {
   const Gram<Right>& g = p.g;
   const std::size_t positions = g.positions;
   const float* left =
@@ -148,13 +154,23 @@ FISHERDIAG_INLINE void add_samples(const Piece<Right>& p, std::size_t row, bool 
 #pragma GCC unroll 4
       for (int c = 0; c < Cols; ++c) {
         float* sum = sums + (r * Cols + c) * kLanes;
-        const Vec weighted = Weighted ? acc[r][c] * weight : acc[r][c];
+        const Vec weighted = Kind == Squares::Weighted ? acc[r][c] * weight : acc[r][c];
         if constexpr (InRegisters)
           f[r][c] = multiply_add(weighted, acc[r][c], f[r][c]);
         else
           store_aligned(
               sum, multiply_add(weighted, acc[r][c], first && n == p.begin ? Vec(0.f) : load_aligned(sum)));
       }
+    if constexpr (Kind == Squares::Traced) {
+#pragma GCC unroll 4
+      for (int c = 0; c < Cols; ++c) {
+        Vec trace = load_aligned(traces + c * kLanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) trace = multiply_add(acc[r][c], acc[r][c], trace);
+        store_aligned(traces + c * kLanes, trace);
+      }
+      traces += Cols * kLanes;
+    }
   }
   if constexpr (InRegisters) {
 #pragma GCC unroll 8
@@ -165,32 +181,49 @@ FISHERDIAG_INLINE void add_samples(const Piece<Right>& p, std::size_t row, bool 
 }
 
 /// Rows [row_begin, row_end) of one piece, tile by tile; a tile does not cross a strip of left.
-template <int MostRows, int Cols, bool InRegisters, bool Weighted, class Right>
-void add_piece(const Piece<Right>& p, std::size_t row_begin, std::size_t row_end, bool first, float* sums) {
+template <int MostRows, int Cols, bool InRegisters, Squares Kind, class Right>
+void add_piece(const Piece<Right>& p, std::size_t row_begin, std::size_t row_end, bool first, float* sums,
+               float* traces) {
   for (std::size_t row = row_begin; row < row_end; row += kLanes) {
     const EvenParts parts(smaller(row_end - row, kLanes), MostRows);
     std::size_t inner = row;
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t height = parts.size(part);
       with_constant<MostRows>(height, [&](auto rows) {
-        add_samples<decltype(rows)::value, Cols, InRegisters, Weighted>(
-            p, inner, first, sums + (inner - row_begin) * Cols * kLanes);
+        add_samples<decltype(rows)::value, Cols, InRegisters, Kind>(
+            p, inner, first, sums + (inner - row_begin) * Cols * kLanes, traces);
       });
       inner += height;
     }
   }
 }
 
+/// Adds what add_piece left of the piece's traces; columns past the matrix's are not part of them.
+template <int Cols, class Right>
+void add_traces(const Piece<Right>& p, const float* traces) {
+  for (std::size_t n = p.begin; n < p.end; ++n) {
+    double sum = 0;
+    for (std::size_t c = 0; c < Cols; ++c, traces += kLanes)
+      for (std::size_t i = 0; i < p.g.right.count(p.strip + c); ++i) sum += static_cast<double>(traces[i]);
+    p.g.traces[n] += sum;
+  }
+}
+
 /// Chains of samples [begin, end) of `Cols` strips, then the addition to F.
-template <int MostRows, int Cols, bool InRegisters, bool Weighted, class Right>
+template <int MostRows, int Cols, bool InRegisters, Squares Kind, class Right>
 void column_block(const Gram<Right>& g, std::size_t strip, std::size_t begin, std::size_t end) {
   alignas(64) float sums[kOpenRows * Cols * kLanes];
+  alignas(64) float traces[(Kind == Squares::Traced ? kPieceRows : 1) * Cols * kLanes];
   const std::size_t step = g.positions < kPieceRows ? kPieceRows / g.positions : 1;
   for (std::size_t row = g.range.row_begin; row < g.range.row_end; row += kOpenRows) {
     const std::size_t row_end = smaller(row + kOpenRows, g.range.row_end);
-    for (std::size_t n = begin; n < end; n += step)
-      add_piece<MostRows, Cols, InRegisters, Weighted>(Piece<Right>{g, strip, n, smaller(n + step, end)}, row,
-                                                       row_end, n == begin, sums);
+    for (std::size_t n = begin; n < end; n += step) {
+      const Piece<Right> piece{g, strip, n, smaller(n + step, end)};
+      if constexpr (Kind == Squares::Traced)
+        for (std::size_t i = 0; i < (piece.end - n) * Cols * kLanes; ++i) traces[i] = 0;
+      add_piece<MostRows, Cols, InRegisters, Kind>(piece, row, row_end, n == begin, sums, traces);
+      if constexpr (Kind == Squares::Traced) add_traces<Cols>(piece, traces);
+    }
     for (std::size_t r = row; r < row_end; ++r)
       for (std::size_t c = 0; c < Cols; ++c) {
         double* to = g.fisher + r * g.stride + g.right.column(strip + c);
@@ -200,7 +233,7 @@ void column_block(const Gram<Right>& g, std::size_t strip, std::size_t begin, st
   }
 }
 
-template <int MostRows, int MostStrips, bool InRegisters, bool Weighted, class Right>
+template <int MostRows, int MostStrips, bool InRegisters, Squares Kind, class Right>
 void run(const Gram<Right>& g) {
   const std::size_t samples = g.left.rows / g.positions;
   const EvenParts parts(g.range.strip_end - g.range.strip_begin, MostStrips);
@@ -209,8 +242,8 @@ void run(const Gram<Right>& g) {
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t width = parts.size(part);
       with_constant<MostStrips>(width, [&](auto cols) {
-        column_block<MostRows, decltype(cols)::value, InRegisters, Weighted>(
-            g, strip, begin, smaller(begin + kChain, samples));
+        column_block<MostRows, decltype(cols)::value, InRegisters, Kind>(g, strip, begin,
+                                                                         smaller(begin + kChain, samples));
       });
       strip += width;
     }
@@ -220,23 +253,36 @@ void run(const Gram<Right>& g) {
 }  // namespace
 
 void gram_squared(const GramArguments& a) noexcept {
-  const Gram<StripsRight> g{a.left, {a.right}, a.positions, a.weights, a.range, a.fisher, a.stride};
-  if (g.positions >= kManyPositions)
-    run<kTileRows, kTileStrips, false, true>(g);
+  const Gram<StripsRight> g{a.left, {a.right}, a.positions, a.weights, a.range, a.fisher, a.stride, a.traces};
+  if (g.positions >= kManyPositions && g.traces)
+    run<kTileRows, kTileStrips, false, Squares::Traced>(g);
+  else if (g.positions >= kManyPositions)
+    run<kTileRows, kTileStrips, false, Squares::Weighted>(g);
+  else if (g.traces)
+    run<kSmallRows, kSmallStrips, true, Squares::Traced>(g);
   else if (g.weights)
-    run<kSmallRows, kSmallStrips, true, true>(g);
+    run<kSmallRows, kSmallStrips, true, Squares::Weighted>(g);
   else
-    run<kSmallRows, kSmallStrips, true, false>(g);
+    run<kSmallRows, kSmallStrips, true, Squares::Plain>(g);
 }
 
 void grid_gram_squared(const GridGramArguments& a) noexcept {
-  const Gram<PatchesRight> g{
-      a.left,  {a.right, a.strips}, a.right.positions, nullptr, {0, a.left.cols, 0, a.strip_count}, a.fisher,
-      a.stride};
-  if (g.positions >= kManyPositions)
-    run<kTileRows, kTileStrips, false, false>(g);
+  const Gram<PatchesRight> g{a.left,
+                             {a.right, a.strips},
+                             a.right.positions,
+                             nullptr,
+                             {0, a.left.cols, 0, a.strip_count},
+                             a.fisher,
+                             a.stride,
+                             a.traces};
+  if (g.positions >= kManyPositions && g.traces)
+    run<kTileRows, kTileStrips, false, Squares::Traced>(g);
+  else if (g.positions >= kManyPositions)
+    run<kTileRows, kTileStrips, false, Squares::Plain>(g);
+  else if (g.traces)
+    run<kSmallRows, kSmallStrips, true, Squares::Traced>(g);
   else
-    run<kSmallRows, kSmallStrips, true, false>(g);
+    run<kSmallRows, kSmallStrips, true, Squares::Plain>(g);
 }
 
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE

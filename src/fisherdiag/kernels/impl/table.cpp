@@ -10,6 +10,7 @@ Gemm gemm;
 SquaredOuter squared_outer;
 AddOuter add_outer;
 GramSquared gram_squared;
+GramSquares gram_squares;
 Outer outer;
 GemmSkip gemm_skip;
 SquaredOuterSkip squared_outer_skip;
@@ -54,11 +55,12 @@ const KernelTable& table() {
 #else
         false,
 #endif
-        to_strips, transpose_to_strips, from_strips, gemm, squared_outer, add_outer, gram_squared, outer,
-        gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, gather_patches, scatter_patches, pad_grid,
-        gather_pieces, grid_gemm, grid_gram_squared, max_pool, max_pool_backward, activate, activate_backward,
-        scale_columns, norm_forward, norm_backward, column_sums, softmax_rows, penalty_value,
-        penalty_gradient, penalty_value_gradient, sgd_step, adam_step, multiply_add_probe, triad_probe
+        to_strips, transpose_to_strips, from_strips, gemm, squared_outer, add_outer, gram_squared,
+        gram_squares, outer, gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, gather_patches,
+        scatter_patches, pad_grid, gather_pieces, grid_gemm, grid_gram_squared, max_pool, max_pool_backward,
+        activate, activate_backward, scale_columns, norm_forward, norm_backward, column_sums, softmax_rows,
+        penalty_value, penalty_gradient, penalty_value_gradient, sgd_step, adam_step, multiply_add_probe,
+        triad_probe
   };
   return kTable;
 }

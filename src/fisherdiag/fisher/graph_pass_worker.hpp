@@ -1,0 +1,103 @@
+// What one thread of a GraphPass needs, and the tiles its tasks own. Internal to fisher/.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "fisherdiag/fisher/graph_pass.hpp"
+#include "fisherdiag/likelihood/sequence_seeds.hpp"
+
+namespace fisherdiag {
+
+namespace graph_tiles {
+
+/// Strips of F one task owns.
+inline constexpr std::size_t kStrips = 12;
+
+/// Strips of a matrix of F and the tiles they make.
+inline std::size_t strips_of(const Op& op, std::size_t lanes) {
+  return (op.gradient_matrix().columns + lanes - 1) / lanes;
+}
+inline std::size_t count_of(std::size_t strips) {
+  return (strips + kStrips - 1) / kStrips;
+}
+
+/// Layers whose gradients are formed, a tile at a time, before they are squared.
+inline bool forms_gradients(const GraphNetwork& network, std::size_t node, bool batched, bool squares) {
+  const Op& op = network.op(node);
+  if (!op.has_matrix()) return false;
+  return batched || network.graph().uses(network.graph().nodes()[node].parameters.front()) > 1 ||
+         (squares && !op.sums_squares());
+}
+
+/// Floats of the largest tile of these layers.
+inline std::size_t gradient_floats(const GraphNetwork& network, bool batched, bool squares) {
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < network.nodes(); ++i)
+    if (forms_gradients(network, i, batched, squares))
+      most = std::max(most, network.op(i).gradient_matrix().rows * kStrips * network.kernels().lanes);
+  return most;
+}
+
+}  // namespace graph_tiles
+
+/// What one thread needs.
+struct GraphPass::Worker {
+  Worker(const GraphNetwork& network, const GraphLayout& layout, const Estimator& estimator,
+         Likelihood likelihood, bool squares)
+      : seeds(estimator, likelihood, network.graph().output().features, network.graph().output().positions(),
+              network.kernels()) {
+    const Graph& graph = network.graph();
+    const std::size_t lanes = network.kernels().lanes;
+    activations.resize(graph.nodes().size() + 1);
+    deltas.resize(activations.size());
+    for (std::size_t v = 0; v < activations.size(); ++v) {
+      const ValueShape& shape = graph.value(v);
+      const std::size_t rows = layout.chunk * shape.positions();
+      if (!layout.keeps_activation[v]) activations[v] = StripBuffer(rows, shape.features, lanes);
+      if (!layout.keeps_delta[v] && layout.needs_delta[v])
+        deltas[v] = StripBuffer(rows, shape.features, lanes);
+    }
+    scratch = OpScratch(network.scratch_floats(), lanes);
+    gradients = AlignedBuffer<float>(layout.chunk * layout.vector_elements);
+    logits = AlignedBuffer<float>(layout.chunk * graph.output().size());
+    const bool batched = estimator.kind == EstimatorKind::Batched;
+    gradient = AlignedBuffer<float>(graph_tiles::gradient_floats(network, batched, squares));
+    if (squares) added = AlignedBuffer<float>(gradient.size());
+  }
+
+  static std::size_t bytes(const GraphNetwork& network, const GraphLayout& layout, const Estimator& estimator,
+                           Likelihood likelihood, bool squares) {
+    const Graph& graph = network.graph();
+    const std::size_t lanes = network.kernels().lanes;
+    std::size_t total = 0;
+    for (std::size_t v = 0; v <= graph.nodes().size(); ++v) {
+      const ValueShape& shape = graph.value(v);
+      const std::size_t one = StripBuffer::bytes(layout.chunk * shape.positions(), shape.features, lanes);
+      if (!layout.keeps_activation[v]) total += one;
+      if (!layout.keeps_delta[v] && layout.needs_delta[v]) total += one;
+    }
+    const std::size_t floats =
+        network.scratch_floats() + layout.chunk * layout.vector_elements +
+        layout.chunk * graph.output().size() +
+        (squares ? 2 : 1) *
+            graph_tiles::gradient_floats(network, estimator.kind == EstimatorKind::Batched, squares);
+    return total + floats * sizeof(float) +
+           SequenceSeeds::bytes(estimator, likelihood, graph.output().features, graph.output().positions(),
+                                layout.chunk);
+  }
+
+  SequenceSeeds seeds;
+  PassTrack* track = nullptr;                          // nullptr: no profile
+  std::vector<kernels::Strips> values, sensitivities;  // of a chunk, here or kept
+  std::vector<GradientRows> gradient_rows;
+  std::vector<StripBuffer> activations, deltas;  // of a chunk; empty: kept for the block, or not needed
+  OpScratch scratch;
+  AlignedBuffer<float> gradients;  // [chunk, vector elements]
+  AlignedBuffer<float> logits;     // rows of logits or seeds
+  AlignedBuffer<float> gradient;   // a tile of gradients added before they are squared
+  AlignedBuffer<float> added;      // a tile of what a sample's seeds add to F
+  std::vector<kernels::ConstStrips> tile_deltas;
+};
+
+}  // namespace fisherdiag
