@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "fisherdiag/kernels/impl/outer_finish.hpp"
 #include "fisherdiag/kernels/impl/tiles.hpp"
 #include "fisherdiag/kernels/window.hpp"
 
@@ -118,7 +119,10 @@ FISHERDIAG_INLINE void sum_positions(Vec (&acc)[Rows][Cols], const float* left, 
     }
   };
   add(0, std::true_type{});
-  for (std::size_t t = 1; t < positions; ++t) add(t, std::false_type{});
+  if constexpr (std::is_same_v<At, StripsAt<Cols>>)
+    multiply_tile(acc, left + kLanes, right.data + kLanes, right.stride, positions - 1);
+  else
+    for (std::size_t t = 1; t < positions; ++t) add(t, std::false_type{});
 }
 
 /// What is done with squares besides adding them. Without weights nothing is multiplied by one: at few
@@ -212,6 +216,7 @@ void add_traces(const Piece<Right>& p, const float* traces) {
 /// Chains of samples [begin, end) of `Cols` strips, then the addition to F.
 template <int MostRows, int Cols, bool InRegisters, Squares Kind, class Right>
 void column_block(const Gram<Right>& g, std::size_t strip, std::size_t begin, std::size_t end) {
+  constexpr AddToDouble add_to;
   alignas(64) float sums[kOpenRows * Cols * kLanes];
   alignas(64) float traces[(Kind == Squares::Traced ? kPieceRows : 1) * Cols * kLanes];
   const std::size_t step = g.positions < kPieceRows ? kPieceRows / g.positions : 1;
@@ -228,7 +233,11 @@ void column_block(const Gram<Right>& g, std::size_t strip, std::size_t begin, st
       for (std::size_t c = 0; c < Cols; ++c) {
         double* to = g.fisher + r * g.stride + g.right.column(strip + c);
         const float* from = sums + ((r - row) * Cols + c) * kLanes;
-        for (std::size_t i = 0; i < g.right.count(strip + c); ++i) to[i] += static_cast<double>(from[i]);
+        const std::size_t count = g.right.count(strip + c);
+        if (count == kLanes)
+          add_to(from, to, kLanes);  // a constant count: unrolled
+        else
+          add_to(from, to, count);
       }
   }
 }
