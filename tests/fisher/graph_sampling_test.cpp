@@ -5,6 +5,7 @@
 
 #include "fisher/graph_cases.hpp"
 #include "fisher/outcomes.hpp"
+#include "fisher/subset_runs.hpp"
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/pass.hpp"
 #include "fisherdiag/fisher/sample_scores.hpp"
@@ -21,20 +22,6 @@ constexpr const char* kNet = R"({"input": [2, 4, 4], "layers": [
     {"type": "tanh"}, {"type": "conv2d", "name": "c2", "out": 3, "kernel": 3, "padding": 1, "weight": "c3.weight"},
     {"type": "tanh"}, {"type": "conv2d", "name": "c3", "out": 3, "kernel": 3, "padding": 1}, {"type": "flatten"},
     {"type": "linear", "name": "head", "out": 3}]})";
-
-FisherDiagonal run(const Network& network, const Samples& samples, const FisherOptions& options,
-                   int threads = 1) {
-  const auto data = reference::to_dataset(samples);
-  return compute_fisher(network, *data, options, Context(threads));
-}
-
-FisherOptions subset(EstimatorKind kind, SubsetKind how, std::optional<std::size_t> size,
-                     std::uint64_t seed = 1) {
-  FisherOptions options;
-  options.estimator = {kind, 2, seed};
-  options.subset = {how, size};
-  return options;
-}
 
 Samples only(const Samples& samples, std::size_t n) {
   Samples one = samples;

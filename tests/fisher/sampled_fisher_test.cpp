@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "fisher/outcomes.hpp"
+#include "fisher/subset_runs.hpp"
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/block_pass.hpp"
 #include "support/catch.hpp"
@@ -14,20 +15,6 @@ namespace {
 const std::vector<EstimatorKind> kKinds{EstimatorKind::Empirical, EstimatorKind::Exact,
                                         EstimatorKind::MonteCarlo, EstimatorKind::Sketch,
                                         EstimatorKind::Predicted};
-
-FisherDiagonal run(const Network& network, const Samples& samples, const FisherOptions& options,
-                   int threads = 1) {
-  const auto data = reference::to_dataset(samples);
-  return compute_fisher(network, *data, options, Context(threads));
-}
-
-FisherOptions subset(EstimatorKind kind, SubsetKind how, std::optional<std::size_t> size,
-                     std::uint64_t seed = 1) {
-  FisherOptions options;
-  options.estimator = {kind, 2, seed};
-  options.subset = {how, size};
-  return options;
-}
 
 FisherOptions until(EstimatorKind kind, SubsetKind how, double error, std::optional<std::size_t> most = {}) {
   FisherOptions options = subset(kind, how, most);
