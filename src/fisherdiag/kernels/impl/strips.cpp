@@ -20,6 +20,12 @@ FISHERDIAG_INLINE void ask_for_next(const Strips& target, std::size_t strip, std
   __builtin_prefetch(target.data + (strip + 1) * target.stride + row * kLanes, 1);
 }
 
+/// Asks the second-level cache for the line at `from` of the next block of rows. Samples come from memory, a
+/// line of each row in turn, which the hardware's prefetchers do not see through.
+FISHERDIAG_INLINE void ask_for_next_rows(const float* from, std::size_t stride) {
+  __builtin_prefetch(from + kRowBlock * stride, 0, 2);
+}
+
 template <bool Squared>
 void rows_to_strips(const float* source, std::size_t stride, const Strips& target, const Strips& squared,
                     std::size_t begin, std::size_t end) {
@@ -29,6 +35,7 @@ void rows_to_strips(const float* source, std::size_t stride, const Strips& targe
       const float* from = source + r * stride + column;
       ask_for_next(target, strip, r);
       if constexpr (Squared) ask_for_next(squared, strip, r);
+      ask_for_next_rows(from, stride);
       const Vec v = n == kLanes ? load(from) : load_part(from, n);
       store_aligned(target.data + strip * target.stride + r * kLanes, v);
       if constexpr (Squared) store_aligned(squared.data + strip * squared.stride + r * kLanes, v * v);
