@@ -74,17 +74,15 @@ void step(benchmark::State& state, const Model& model, Penalty kind, int threads
   options.learning_rate = 1e-4;
   Optimizer optimizer(options, network.parameters().size());
   BatchGradient gradient_of(network.architecture(), Likelihood::Categorical, kBatch, context);
-  AlignedBuffer<float> gradient(network.parameters().size());
+  const kernels::StepPenalty l2{anchor.data(), nullptr, static_cast<float>(kLambda)};
+  const auto begin = [&] {
+    return kind == Penalty::L2 ? optimizer.begin(network.parameters(), l2, context)
+                               : optimizer.begin(network.parameters(), penalty.get(), context);
+  };
+  double step_seconds = 0;
   const MatrixView<const float> inputs{batch.inputs.data(), kBatch, network.architecture().inputs()};
   run_timed(state, context, {static_cast<double>(kBatch), 0, 0}, [&] {
-    gradient_of.compute(network, inputs, {batch.labels.data(), kBatch, 1}, gradient);
-    if (kind == Penalty::L2)
-      optimizer.step(network.parameters(), gradient,
-                     kernels::StepPenalty{anchor.data(), nullptr, static_cast<float>(kLambda)}, context);
-    else if (penalty)
-      optimizer.step(network.parameters(), gradient, *penalty, context);
-    else
-      optimizer.step(network.parameters(), gradient, context);
+    gradient_of.step(network, inputs, {batch.labels.data(), kBatch, 1}, begin, step_seconds);
     return -1.0;
   });
   state.counters["penalty_bytes_per_step"] = penalty_bytes(kind, network.parameters().size());

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/strip_matrix.hpp"
@@ -70,13 +71,25 @@ TEST_CASE("squared_outer adds the products to doubles and touches nothing else",
 TEST_CASE("outer stores the scaled sum", "[kernels]") {
   for_every_shape([](const KernelTable& k, Shape s, StripMatrix& left, StripMatrix& right) {
     std::vector<float> target(s.o * s.i, std::nanf(""));
-    k.outer(left.view(), right.view(), whole(s, k), 0.5f, target.data(), s.i);
+    k.outer(left.view(), right.view(), whole(s, k), 0.5f, target.data(), s.i, {});
     for (std::size_t o = 0; o < s.o; ++o)
       for (std::size_t i = 0; i < s.i; ++i) {
         const auto [sum, size] = sum_of(left, right, o, i);
         REQUIRE(std::abs(target[o * s.i + i] - 0.5 * sum) <=
                 0.5 * relative_bound(2 * s.n + 1) * size + 1e-37);
       }
+  });
+}
+
+TEST_CASE("outer leaves what lies alongside as it is, and its own bits too", "[kernels]") {
+  for_every_shape([](const KernelTable& k, Shape s, StripMatrix& left, StripMatrix& right) {
+    std::vector<float> alone(s.o * s.i), target(s.o * s.i), other(s.o * (s.i + 5), 3.f), another(other);
+    k.outer(left.view(), right.view(), whole(s, k), 0.5f, alone.data(), s.i, {});
+    Alongside alongside{{other.data(), another.data()}, 2, s.i + 5};
+    k.outer(left.view(), right.view(), whole(s, k), 0.5f, target.data(), s.i, alongside);
+    REQUIRE(target == alone);
+    REQUIRE(std::ranges::all_of(other, [](float x) { return x == 3.f; }));
+    REQUIRE(other == another);
   });
 }
 

@@ -122,8 +122,8 @@ TEST_CASE("the outer products that skip zeros have the bits of those that do not
         REQUIRE(fisher == fisher_skip);
 
         std::vector<float> gradient(s.o * s.i), gradient_skip(s.o * s.i, 7.f);
-        k.outer(left.view(), right.view(), range, 0.25f, gradient.data(), s.i);
-        k.outer_skip(left.view(), right.view(), range, 0.25f, gradient_skip.data(), s.i, scratch.view());
+        k.outer(left.view(), right.view(), range, 0.25f, gradient.data(), s.i, {});
+        k.outer_skip(left.view(), right.view(), range, 0.25f, gradient_skip.data(), s.i, scratch.view(), {});
         REQUIRE(gradient == gradient_skip);
 
         AlignedBuffer<float> sums(s.o * stride), sums_skip(s.o * stride);

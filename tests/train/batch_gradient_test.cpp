@@ -1,6 +1,8 @@
 #include "fisherdiag/train/batch_gradient.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/philox.hpp"
@@ -68,6 +70,72 @@ TEST_CASE("batch gradient has the same bits for every number of threads", "[trai
     REQUIRE(loss_of(p, Likelihood::Categorical, Context(threads), other) == loss);
     REQUIRE(other == first);
   }
+}
+
+namespace {
+
+/// Three steps of training with a penalty, either by BatchGradient::step or by its two halves.
+std::vector<float> three_steps(const std::string& architecture, const OptimizerOptions& options,
+                               const EwcPenalty* penalty, bool fused, int threads) {
+  const Context context(threads);
+  Problem p = make_problem(architecture, Likelihood::Categorical, 65);
+  const std::span<float> theta = p.network.parameters();
+  BatchGradient batch(p.network.architecture(), Likelihood::Categorical, p.rows, context);
+  Optimizer optimizer(options, theta.size());
+  std::vector<float> gradient(theta.size());
+  const MatrixView<const float> inputs{p.inputs.data(), p.rows, p.network.architecture().inputs()},
+      targets{p.targets.data(), p.rows, 1};
+  double seconds = 0;
+  for (int step = 0; step < 3; ++step) {
+    if (fused) {
+      batch.step(
+          p.network, inputs, targets, [&] { return optimizer.begin(theta, penalty, context); }, seconds);
+    } else {
+      batch.compute(p.network, inputs, targets, gradient);
+      if (penalty)
+        optimizer.step(theta, gradient, *penalty, context);
+      else
+        optimizer.step(theta, gradient, context);
+    }
+  }
+  REQUIRE(seconds >= 0);
+  return {theta.begin(), theta.end()};
+}
+
+}  // namespace
+
+TEST_CASE("a training step has the bits of its gradient followed by the optimiser", "[train]") {
+  // Wider than a tile, and with leftovers everywhere; a graph takes the other way.
+  const std::string architecture = GENERATE("mlp:401-70-10", "lenet5");
+  const std::size_t count = Architecture::parse(architecture).parameter_count();
+  OptimizerOptions options;
+  options.kind = GENERATE(OptimizerKind::Sgd, OptimizerKind::Adam);
+  options.momentum = options.kind == OptimizerKind::Sgd ? 0.9 : 0;
+  std::vector<float> anchor(count, 0.1f), fisher(count, 2.f);
+  EwcPenalty merged(PenaltyForm::Merged, 3.0), separate(PenaltyForm::Separate, 3.0);
+  merged.add_task(anchor, fisher);
+  for (int task = 0; task < 3; ++task) separate.add_task(anchor, fisher);
+  for (const EwcPenalty* penalty : std::initializer_list<const EwcPenalty*>{nullptr, &merged, &separate}) {
+    const std::vector<float> expected = three_steps(architecture, options, penalty, false, 1);
+    for (int threads : {1, 2, 3})
+      REQUIRE(three_steps(architecture, options, penalty, true, threads) == expected);
+  }
+}
+
+TEST_CASE("a step whose loss is not finite changes nothing", "[train]") {
+  const Context context(1);
+  Problem p = make_problem("mlp:5-3", Likelihood::Categorical, 4);
+  p.inputs[3] = std::numeric_limits<float>::infinity();
+  Optimizer optimizer(OptimizerOptions{}, p.network.parameters().size());
+  BatchGradient batch(p.network.architecture(), Likelihood::Categorical, 4, context);
+  const std::vector<float> before(p.network.parameters().begin(), p.network.parameters().end());
+  double seconds = 0;
+  REQUIRE_THROWS_AS(batch.step(
+                        p.network, {p.inputs.data(), 4, 5}, {p.targets.data(), 4, 1},
+                        [&] { return optimizer.begin(p.network.parameters(), nullptr, context); }, seconds),
+                    DataError);
+  REQUIRE(std::ranges::equal(before, p.network.parameters()));
+  REQUIRE(optimizer.steps() == 0);
 }
 
 TEST_CASE("a label outside the classes is an error", "[train]") {

@@ -31,9 +31,18 @@ struct OuterRange {
 using SquaredOuter = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range,
                           double* fisher, std::size_t stride) noexcept;
 
+/// Arrays the caller uses right after a product where its target is: while the products are summed, the cache
+/// is asked for arrays[a][o * stride + i], the companions of target element (o, i). They are not read.
+struct Alongside {
+  static constexpr std::size_t kMost = 5;  // an Adam step with a penalty
+  const float* arrays[kMost] = {};
+  std::size_t count = 0;
+  std::size_t stride = 0;
+};
+
 /// target[o * stride + i] = scale * sum_n left(n, o) right(n, i): the weight gradient of a batch.
 using Outer = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, float scale,
-                   float* target, std::size_t stride) noexcept;
+                   float* target, std::size_t stride, const Alongside& alongside) noexcept;
 
 /// target[o * stride + i] += sum_n left(n, o) right(n, i), the chain of each element going on where the
 /// target's float stands; with `first` it starts at zero. For targets that fit a cache and take a chain in

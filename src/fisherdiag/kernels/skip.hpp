@@ -37,7 +37,7 @@ struct SkipScratch {
 ///
 /// The share of elements of the left operand (a, left) that are not zero is measured on a quarter of it;
 /// above the level's limit, and for results too narrow to repay the lists, the dense kernel runs.
-/// scratch.entries == nullptr asks for the dense kernel.
+/// scratch.entries == nullptr asks for the dense kernel. Only that one asks for what lies alongside.
 ///
 /// Cost      2 x (non-zero elements of the left operand) x columns of the result, at about two thirds of the
 ///           dense rate, because each multiply-add fetches its vector (docs/performance.md, "Zeros").
@@ -45,7 +45,8 @@ using GemmSkip = void(const GemmArguments&, const SkipScratch& scratch) noexcept
 using SquaredOuterSkip = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range,
                               double* fisher, std::size_t stride, const SkipScratch& scratch) noexcept;
 using OuterSkip = void(const ConstStrips& left, const ConstStrips& right, const OuterRange& range,
-                       float scale, float* target, std::size_t stride, const SkipScratch& scratch) noexcept;
+                       float scale, float* target, std::size_t stride, const SkipScratch& scratch,
+                       const Alongside& alongside) noexcept;
 using AddOuterSkip = void(const ConstStrips& left, const ConstStrips& right, bool first, float* target,
                           std::size_t stride, const SkipScratch& scratch) noexcept;
 

@@ -26,6 +26,7 @@ class GraphGradient {
   double compute(const Network& network, MatrixView<const float> inputs, MatrixView<const float> targets,
                  std::span<float> gradient);
   void forward(const Network& network, MatrixView<const float> inputs, MatrixView<float> outputs);
+  const Context& context() const { return context_; }
 
  private:
   struct Worker;

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "fisherdiag/base/error.hpp"
-#include "fisherdiag/kernels/table.hpp"
 
 namespace fisherdiag {
 
@@ -33,12 +32,6 @@ void for_each_chunk(std::size_t n, const Context& context, const Body& body) {
 
 }  // namespace
 
-// What depends on the number of the step: Adam's bias corrections.
-struct Optimizer::StepScale {
-  float correction1 = 1;
-  float correction2 = 1;
-};
-
 Optimizer::Optimizer(const OptimizerOptions& options, std::size_t parameters)
     : options_(options), parameters_(parameters) {
   require(options.learning_rate > 0 && std::isfinite(options.learning_rate), "learning_rate",
@@ -62,42 +55,89 @@ void Optimizer::step(std::span<float> theta, std::span<const float> gradient, co
 
 void Optimizer::step(std::span<float> theta, std::span<const float> gradient,
                      const kernels::StepPenalty& penalty, const Context& context) {
-  require_sizes(theta.size(), gradient.size());
-  const StepScale scale = begin_step();
+  require_size("gradient", gradient.size());
+  const OptimizerStep step = begin(theta, penalty, context);
   for_each_chunk(parameters_, context, [&](std::size_t begin, std::size_t size) {
-    step_range(theta.data(), gradient.data(), begin, size, penalty, scale, context);
+    step.apply_fused(begin, gradient.subspan(begin, size));
   });
 }
 
 void Optimizer::step(std::span<float> theta, std::span<float> gradient, const EwcPenalty& penalty,
                      const Context& context) {
-  if (penalty.terms() == 0) return step(theta, gradient, context);
-  require_sizes(theta.size(), gradient.size());
-  if (penalty.anchor(0).size() != parameters_)
-    throw ArgumentError("the penalty has " + std::to_string(penalty.anchor(0).size()) +
-                        " parameters and the optimiser " + std::to_string(parameters_));
-  const auto lambda = static_cast<float>(penalty.ewc_lambda());
-  const kernels::StepPenalty fused{penalty.anchor(0).data(), penalty.fisher(0).data(), lambda};
-  const kernels::KernelTable& kernel = kernels::kernel_table(context.isa());
-  const StepScale scale = begin_step();
-  for_each_chunk(parameters_, context, [&](std::size_t begin, std::size_t size) {
-    for (std::size_t term = 1; term < penalty.terms(); ++term)
-      kernel.penalty_gradient(theta.data() + begin, penalty.anchor(term).data() + begin,
-                              penalty.fisher(term).data() + begin, lambda, gradient.data() + begin, size);
-    step_range(theta.data(), gradient.data(), begin, size, fused, scale, context);
-  });
+  require_size("gradient", gradient.size());
+  begin(theta, &penalty, context).apply_all(gradient, context);
 }
 
-Optimizer::StepScale Optimizer::begin_step() {
+OptimizerStep Optimizer::begin(std::span<float> theta, const EwcPenalty* penalty, const Context& context) {
+  if (!penalty || penalty->terms() == 0) return begin(theta, kernels::StepPenalty{}, context);
+  require_size("the penalty", penalty->anchor(0).size());
+  OptimizerStep step = begin(theta,
+                             kernels::StepPenalty{penalty->anchor(0).data(), penalty->fisher(0).data(),
+                                                  static_cast<float>(penalty->ewc_lambda())},
+                             context);
+  step.penalty_ = penalty;
+  return step;
+}
+
+OptimizerStep Optimizer::begin(std::span<float> theta, const kernels::StepPenalty& penalty,
+                               const Context& context) {
+  require_size("theta", theta.size());
   ++steps_;
-  if (options_.kind == OptimizerKind::Sgd) return {};
+  OptimizerStep step;
+  step.optimizer_ = this;
+  step.theta_ = theta.data();
+  step.fused_ = penalty;
+  step.kernels_ = &kernels::kernel_table(context.isa());
+  if (options_.kind == OptimizerKind::Sgd) return step;
   // The kernel's moments are built with float betas; corrections from the double ones would be off by up to
   // 2^-25 / (1 - beta), 3e-5 for beta2 = 0.999, in the first step.
   const auto correction = [this](double beta) {
     return static_cast<float>(
         1 / (1 - std::pow(static_cast<double>(static_cast<float>(beta)), static_cast<double>(steps_))));
   };
-  return {correction(options_.beta1), correction(options_.beta2)};
+  step.correction1_ = correction(options_.beta1);
+  step.correction2_ = correction(options_.beta2);
+  return step;
+}
+
+void OptimizerStep::apply_all(std::span<float> gradient, const Context& context) const {
+  for_each_chunk(gradient.size(), context,
+                 [&](std::size_t begin, std::size_t size) { apply(begin, gradient.subspan(begin, size)); });
+}
+
+void OptimizerStep::apply(std::size_t begin, std::span<float> gradient) const {
+  for (std::size_t term = 1; penalty_ && term < penalty_->terms(); ++term)
+    kernels_->penalty_gradient(theta_ + begin, penalty_->anchor(term).data() + begin,
+                               penalty_->fisher(term).data() + begin, fused_.lambda, gradient.data(),
+                               gradient.size());
+  apply_fused(begin, gradient);
+}
+
+void OptimizerStep::apply_fused(std::size_t begin, std::span<const float> gradient) const {
+  kernels::StepPenalty part = fused_;
+  if (part.anchor) part.anchor += begin;
+  if (part.fisher) part.fisher += begin;
+  Optimizer& o = *optimizer_;
+  const OptimizerOptions& options = o.options_;
+  const auto rate = static_cast<float>(options.learning_rate * o.rate_scale_);
+  float* first = o.first_.empty() ? nullptr : o.first_.data() + begin;
+  if (options.kind == OptimizerKind::Sgd) {
+    kernels_->sgd_step({theta_ + begin, gradient.data(), first, gradient.size(), rate,
+                        static_cast<float>(options.momentum), part});
+    return;
+  }
+  kernels_->adam_step({theta_ + begin, gradient.data(), first, o.second_.data() + begin, gradient.size(),
+                       rate, static_cast<float>(options.beta1), static_cast<float>(options.beta2),
+                       static_cast<float>(options.epsilon), correction1_, correction2_, part});
+}
+
+kernels::Alongside OptimizerStep::arrays(std::size_t begin) const {
+  kernels::Alongside arrays;
+  for (const float* array : {static_cast<const float*>(theta_), fused_.anchor, fused_.fisher,
+                             static_cast<const float*>(optimizer_->first_.data()),
+                             static_cast<const float*>(optimizer_->second_.data())})
+    if (array) arrays.arrays[arrays.count++] = array + begin;
+  return arrays;
 }
 
 void Optimizer::set_rate_scale(double scale) {
@@ -105,29 +145,10 @@ void Optimizer::set_rate_scale(double scale) {
   rate_scale_ = scale;
 }
 
-void Optimizer::step_range(float* theta, const float* gradient, std::size_t begin, std::size_t size,
-                           const kernels::StepPenalty& penalty, const StepScale& scale,
-                           const Context& context) {
-  kernels::StepPenalty part = penalty;
-  if (part.anchor) part.anchor += begin;
-  if (part.fisher) part.fisher += begin;
-  const kernels::KernelTable& kernel = kernels::kernel_table(context.isa());
-  const auto rate = static_cast<float>(options_.learning_rate * rate_scale_);
-  float* first = first_.empty() ? nullptr : first_.data() + begin;
-  if (options_.kind == OptimizerKind::Sgd) {
-    kernel.sgd_step(
-        {theta + begin, gradient + begin, first, size, rate, static_cast<float>(options_.momentum), part});
-    return;
-  }
-  kernel.adam_step({theta + begin, gradient + begin, first, second_.data() + begin, size, rate,
-                    static_cast<float>(options_.beta1), static_cast<float>(options_.beta2),
-                    static_cast<float>(options_.epsilon), scale.correction1, scale.correction2, part});
-}
-
-void Optimizer::require_sizes(std::size_t theta, std::size_t gradient) const {
-  if (theta != parameters_ || gradient != parameters_)
-    throw ArgumentError("theta has " + std::to_string(theta) + " values, gradient " +
-                        std::to_string(gradient) + " and the optimiser " + std::to_string(parameters_));
+void Optimizer::require_size(const char* name, std::size_t size) const {
+  if (size != parameters_)
+    throw ArgumentError(std::string(name) + " has " + std::to_string(size) + " values and the optimiser " +
+                        std::to_string(parameters_));
 }
 
 }  // namespace fisherdiag

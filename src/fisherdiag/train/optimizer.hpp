@@ -8,6 +8,7 @@
 #include "fisherdiag/base/aligned.hpp"
 #include "fisherdiag/ewc/penalty.hpp"
 #include "fisherdiag/kernels/elementwise.hpp"
+#include "fisherdiag/kernels/table.hpp"
 #include "fisherdiag/parallel/context.hpp"
 
 namespace fisherdiag {
@@ -24,6 +25,32 @@ struct OptimizerOptions {
   double beta1 = 0.9;   ///< Adam only, as the next two
   double beta2 = 0.999;
   double epsilon = 1e-8;
+};
+
+class Optimizer;
+
+/// One step of an optimiser that is being made, range after range, by any number of threads: every element is
+/// to be in one range. Keeps references to what it was begun with.
+class OptimizerStep {
+ public:
+  /// Moves theta's elements [begin, begin + gradient.size()) along their gradient, which is scratch
+  /// afterwards.
+  void apply(std::size_t begin, std::span<float> gradient) const;
+  /// The whole step, in parallel.
+  void apply_all(std::span<float> gradient, const Context& context) const;
+  /// The arrays `apply` reads and writes, from element `begin` on: worth asking for ahead of it.
+  kernels::Alongside arrays(std::size_t begin) const;
+
+ private:
+  friend class Optimizer;
+  void apply_fused(std::size_t begin, std::span<const float> gradient) const;
+
+  Optimizer* optimizer_ = nullptr;
+  float* theta_ = nullptr;
+  kernels::StepPenalty fused_;
+  const EwcPenalty* penalty_ = nullptr;  // terms after the first are added to the gradient
+  const kernels::KernelTable* kernels_ = nullptr;
+  float correction1_ = 1, correction2_ = 1;  // of Adam's moments, which depend on the number of the step
 };
 
 /// An optimiser with its state. Elements are independent, so the same steps give the same bits for every
@@ -55,12 +82,14 @@ class Optimizer {
   void step(std::span<float> theta, std::span<float> gradient, const EwcPenalty& penalty,
             const Context& context);
 
+  /// Begins a step of theta, with `penalty` if there is one, that the caller makes in ranges as their
+  /// gradient becomes known. Throws as `step`.
+  OptimizerStep begin(std::span<float> theta, const EwcPenalty* penalty, const Context& context);
+  OptimizerStep begin(std::span<float> theta, const kernels::StepPenalty& penalty, const Context& context);
+
  private:
-  struct StepScale;
-  StepScale begin_step();
-  void step_range(float* theta, const float* gradient, std::size_t begin, std::size_t size,
-                  const kernels::StepPenalty& penalty, const StepScale& scale, const Context& context);
-  void require_sizes(std::size_t theta, std::size_t gradient) const;
+  friend class OptimizerStep;
+  void require_size(const char* name, std::size_t size) const;
 
   OptimizerOptions options_;
   std::size_t parameters_;

@@ -96,14 +96,6 @@ void require_finite(std::span<const float> parameters) {
                       " is not finite; a smaller learning rate may help");
 }
 
-void make_step(Network& network, Optimizer& optimizer, std::span<float> gradient, const TrainOptions& options,
-               const Context& context) {
-  if (options.penalty)
-    optimizer.step(network.parameters(), gradient, *options.penalty, context);
-  else
-    optimizer.step(network.parameters(), gradient, context);
-}
-
 }  // namespace
 
 TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, const TrainOptions& options,
@@ -113,7 +105,7 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
   BatchSource source(dataset, batch_size);
   BatchGradient batch_gradient(network.architecture(), options.likelihood, batch_size, context,
                                options.heads);
-  AlignedBuffer<float> gradient(network.parameters().size());
+  const auto begin_step = [&] { return optimizer.begin(network.parameters(), options.penalty, context); };
 
   const std::size_t per_epoch = (source.size() + batch_size - 1) / batch_size;
   const std::size_t iterations = options.iterations ? options.iterations : options.epochs * per_epoch;
@@ -130,12 +122,10 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
     }
     const std::size_t rows = std::min(batch_size, source.size() - batch * batch_size);
     source.gather(batch * batch_size, rows, context);
-    const double loss = batch_gradient.compute(network, source.inputs(rows), source.targets(rows), gradient);
     if (options.schedule == RateSchedule::Linear)
       optimizer.set_rate_scale(1 - static_cast<double>(iteration) / static_cast<double>(iterations));
-    const auto stepping = Clock::now();
-    make_step(network, optimizer, gradient, options, context);
-    result.step_seconds += std::chrono::duration<double>(Clock::now() - stepping).count();
+    const double loss = batch_gradient.step(network, source.inputs(rows), source.targets(rows), begin_step,
+                                            result.step_seconds);
     epoch_nll += loss * static_cast<double>(rows);
     epoch_samples += rows;
     result.samples += rows;

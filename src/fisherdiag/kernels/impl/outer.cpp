@@ -6,13 +6,19 @@ namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
 namespace {
 
-/// Asks for part of one row of a target ahead of its use.
+/// Asks for part of one row of a target ahead of its use, and of the arrays alongside it.
 template <class T>
 struct Prefetch {
   const T* target = nullptr;  // nullptr: nothing to ask for
   std::size_t stride = 0, columns = 0;
+  const Alongside* alongside = nullptr;  // nullptr: none
+  std::size_t first = 0;                 // place of the first row's part within these arrays
   FISHERDIAG_INLINE void row(int r) const {
     for (std::size_t i = 0; i < columns; i += 64 / sizeof(T)) __builtin_prefetch(target + r * stride + i, 1);
+    if (!alongside) return;
+    for (std::size_t a = 0; a < alongside->count; ++a)
+      for (std::size_t i = 0; i < columns; i += 64 / sizeof(float))
+        __builtin_prefetch(alongside->arrays[a] + first + r * alongside->stride + i, 0, 2);
   }
 };
 
@@ -50,6 +56,7 @@ struct Block {
   const ConstStrips& left;
   const ConstStrips& right;
   std::size_t strip, row_begin, row_end;
+  const Alongside* alongside = nullptr;
 };
 
 /// Calls f(Constant<rows>, first row) for every register tile of the block's rows.
@@ -81,16 +88,19 @@ void column_block(const Block& b, const Finish& finish, typename Finish::Target*
     const std::size_t depth = pieces.begin(piece), count = pieces.size(piece);
     const float* right = b.right.data + b.strip * b.right.stride + depth * kLanes;
     const bool last = depth + count == n;
-    if (last) {
-      const Prefetch<typename Finish::Target> own{target + b.row_begin * stride + first_column, stride,
-                                                  columns};
-      for (int r = 0; r < kTileRows && b.row_begin + r < b.row_end; ++r) own.row(r);
-    }
+    const auto ask_from = [&](std::size_t row) {
+      return Prefetch<typename Finish::Target>{target + row * stride + first_column, stride, columns,
+                                               b.alongside,
+                                               b.alongside ? row * b.alongside->stride + first_column : 0};
+    };
+    if (last)
+      for (int r = 0; r < kTileRows && b.row_begin + r < b.row_end; ++r) ask_from(b.row_begin).row(r);
     for_tiles(b, [&](auto rows, std::size_t row) {
       constexpr int kRows = decltype(rows)::value;
       typename Finish::Target* to = target + row * stride + first_column;
       const bool has_next = last && row + kRows < b.row_end;
-      const Prefetch<typename Finish::Target> next{has_next ? to + kRows * stride : nullptr, stride, columns};
+      const Prefetch<typename Finish::Target> next =
+          has_next ? ask_from(row + kRows) : Prefetch<typename Finish::Target>{};
       const float* left = b.left.data + row / kLanes * b.left.stride + depth * kLanes + row % kLanes;
       add_products<kRows, Cols>(left, right, b.right.stride, count, depth == 0, chain_of(row), next);
       if (!last) return;
@@ -106,7 +116,7 @@ void column_block(const Block& b, const Finish& finish, typename Finish::Target*
 
 template <class Finish>
 void run(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, const Finish& finish,
-         typename Finish::Target* target, std::size_t stride) {
+         typename Finish::Target* target, std::size_t stride, const Alongside* alongside = nullptr) {
   const EvenParts parts(range.strip_end - range.strip_begin, kTileStrips);
   std::size_t strip = range.strip_begin;
   for (std::size_t part = 0; part < parts.parts; ++part) {
@@ -114,7 +124,8 @@ void run(const ConstStrips& left, const ConstStrips& right, const OuterRange& ra
     with_constant<kTileStrips>(width, [&](auto cols) {
       for (std::size_t row = range.row_begin; row < range.row_end; row += kOpenRows) {
         const std::size_t end = range.row_end - row < kOpenRows ? range.row_end : row + kOpenRows;
-        column_block<decltype(cols)::value>({left, right, strip, row, end}, finish, target, stride);
+        column_block<decltype(cols)::value>({left, right, strip, row, end, alongside}, finish, target,
+                                            stride);
       }
     });
     strip += width;
@@ -169,8 +180,8 @@ void squared_outer(const ConstStrips& left, const ConstStrips& right, const Oute
 }
 
 void outer(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, float scale,
-           float* target, std::size_t stride) noexcept {
-  run(left, right, range, StoreScaled{scale}, target, stride);
+           float* target, std::size_t stride, const Alongside& alongside) noexcept {
+  run(left, right, range, StoreScaled{scale}, target, stride, alongside.count ? &alongside : nullptr);
 }
 
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE

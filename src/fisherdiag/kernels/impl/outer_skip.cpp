@@ -127,8 +127,9 @@ void squared_outer_skip(const ConstStrips& left, const ConstStrips& right, const
 }
 
 void outer_skip(const ConstStrips& left, const ConstStrips& right, const OuterRange& range, float scale,
-                float* target, std::size_t stride, const SkipScratch& scratch) noexcept {
-  if (!pays(left, range, scratch)) return outer(left, right, range, scale, target, stride);
+                float* target, std::size_t stride, const SkipScratch& scratch,
+                const Alongside& alongside) noexcept {
+  if (!pays(left, range, scratch)) return outer(left, right, range, scale, target, stride, alongside);
   run(left, right, range, StoreScaled{scale}, target, stride, scratch);
 }
 
