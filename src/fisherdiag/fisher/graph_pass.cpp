@@ -27,24 +27,20 @@ GraphPass::GraphPass(const Network& network, const Estimator& estimator, Likelih
       network_(architecture_, context),
       layout_(architecture_, estimator, likelihood, network_.kernels().lanes, squares),
       block_rows_(block_rows),
+      kept_activations_(layout_.kept_activations(network_.graph(), network_.kernels().lanes, block_rows)),
+      kept_deltas_(layout_.kept_deltas(network_.graph(), network_.kernels().lanes, block_rows)),
       kept_gradients_(block_rows * layout_.vector_elements),
+      near_sums_(layout_.near_sums(block_rows)),
       trace_parts_(trace_parts(architecture_.parameters())) {
   make_tiles();
   tile_traces_ = AlignedBuffer<double>(tiles_.size() * block_rows);
   if (squares) squares_ = AlignedBuffer<double>(architecture_.parameter_count());
+  if (squares) near_squares_ = AlignedBuffer<double>(near_sums_.size());
   const std::int64_t packing = profile_ ? PassProfile::now() : 0;
   network_.pack(network, context);
   if (profile_) profile_->add_to_all({PassPhase::Pack, 0, packing, PassProfile::now()});
-  const Graph& graph = network_.graph();
-  const std::size_t lanes = network_.kernels().lanes;
-  kept_activations_.resize(graph.nodes().size() + 1);
-  kept_deltas_.resize(graph.nodes().size() + 1);
-  for (std::size_t v = 0; v < kept_deltas_.size(); ++v) {
-    const std::size_t rows = block_rows * graph.value(v).positions();
-    if (layout_.keeps_activation[v]) kept_activations_[v] = StripBuffer(rows, graph.value(v).features, lanes);
-    if (layout_.keeps_delta[v])
-      kept_deltas_[v] = StripBuffer(layout_.seed_group * rows, graph.value(v).features, lanes);
-  }
+  kept_activations_.allocate();
+  kept_deltas_.allocate();
   for (int w = 0; w < context.threads(); ++w)
     workers_.push_back(std::make_unique<Worker>(network_, layout_, estimator, likelihood, squares));
   if (profile)
@@ -72,18 +68,17 @@ std::size_t GraphPass::bytes_of(const Architecture& architecture, const Estimato
   const GraphLayout layout(architecture, estimator, likelihood, lanes, squares);
   const Graph& graph = network.graph();
   const std::size_t sums = aligned_bytes(architecture.parameter_count() * sizeof(double));
-  std::size_t total = (squares ? 2 : 1) * sums + network.packed_bytes() +
-                      aligned_bytes(block_rows * layout.vector_elements * sizeof(float));
-  for (std::size_t v = 0; v <= graph.nodes().size(); ++v) {
-    const ValueShape& shape = graph.value(v);
-    const std::size_t rows = block_rows * shape.positions();
-    if (layout.keeps_activation[v]) total += StripBuffer::bytes(rows, shape.features, lanes);
-    if (layout.keeps_delta[v]) total += StripBuffer::bytes(layout.seed_group * rows, shape.features, lanes);
-  }
+  const std::size_t total = (squares ? 2 : 1) * sums + network.packed_bytes() +
+                            aligned_bytes(block_rows * layout.vector_elements * sizeof(float)) +
+                            (squares ? 2 : 1) * aligned_bytes(layout.near_sums(block_rows) * sizeof(double)) +
+                            layout.kept_activations(graph, lanes, block_rows).bytes() +
+                            layout.kept_deltas(graph, lanes, block_rows).bytes();
   std::size_t traces = trace_part_count(architecture.parameters());  // of the block, and of each tile
   for (std::size_t i = 0; i < graph.nodes().size(); ++i)
     if (network.op(i).has_matrix())
-      traces += graph_tiles::count_of(graph_tiles::strips_of(network.op(i), lanes));
+      traces += layout.is_near[graph.nodes()[i].parameters.front()]
+                    ? 1
+                    : graph_tiles::count_of(graph_tiles::strips_of(network.op(i), lanes));
   return total + aligned_bytes(block_rows * traces * sizeof(double)) +
          static_cast<std::size_t>(context.threads()) *
              Worker::bytes(network, layout, estimator, likelihood, squares);
@@ -99,17 +94,20 @@ void GraphPass::make_tiles() {
     const Op& first = network_.op(users[t].front());
     require_same_matrices(network_, t, users[t]);
     const std::size_t strips = graph_tiles::strips_of(first, network_.kernels().lanes);
-    const std::size_t parts = graph_tiles::count_of(strips);
+    const std::size_t parts = layout_.is_near[t] ? 1 : graph_tiles::count_of(strips);
     for (std::size_t p = 0; p < parts; ++p)
       tiles_.push_back({t, users[t], strips * p / parts, strips * (p + 1) / parts});
   }
   // The longest first, so that none is left for the end.
   const auto cost = [&](const Tile& tile) {
+    if (layout_.is_near[tile.tensor]) return 0.0;
     const Op& op = network_.op(tile.nodes.front());
     return op.flops().accumulate * static_cast<double>(tile.strip_end - tile.strip_begin) /
            static_cast<double>(op.gradient_matrix().columns);
   };
   std::ranges::stable_sort(tiles_, std::ranges::greater{}, cost);
+  first_tile_.resize(users.size());
+  for (std::size_t i = tiles_.size(); i-- > 0;) first_tile_[tiles_[i].tensor] = i;
 }
 
 void GraphPass::add(MatrixView<const float> inputs, MatrixView<const float> targets,
@@ -149,18 +147,17 @@ void GraphPass::add(MatrixView<const float> inputs, MatrixView<const float> targ
 
 /// Samples [first, first + count) of the block at value `v`.
 kernels::Strips GraphPass::activation(std::size_t v, std::size_t first, std::size_t count, Worker& worker) {
-  const std::size_t positions = network_.graph().value(v).positions();
-  if (layout_.keeps_activation[v]) return kept_activations_[v].rows(first * positions, count * positions);
-  return worker.activations[v].rows(0, count * positions);
+  return layout_.keeps_activation[v] ? kept_activations_.samples(v, first, count)
+                                     : worker.activations.samples(v, 0, count);
 }
 
 /// No data: nothing below has parameters.
 kernels::Strips GraphPass::delta(std::size_t v, std::size_t seed, std::size_t first, std::size_t count,
                                  Worker& worker) {
-  const std::size_t positions = network_.graph().value(v).positions();
-  if (layout_.keeps_delta[v])
-    return kept_deltas_[v].rows((seed * block_rows_ + first) * positions, count * positions);
-  return layout_.needs_delta[v] ? worker.deltas[v].rows(0, count * positions) : kernels::Strips{};
+  if (layout_.keeps_delta[v]) return kept_deltas_.samples(v, seed * block_rows_ + first, count);
+  if (!layout_.needs_delta[v]) return {};
+  const bool each_seed = layout_.holds_near && layout_.is_near_output[v];
+  return worker.deltas.samples(v, each_seed ? seed * layout_.chunk : 0, count);
 }
 
 void GraphPass::rows_phase(const Block& block, std::size_t first, std::size_t count, std::size_t seed_begin,
@@ -179,6 +176,7 @@ void GraphPass::rows_phase(const Block& block, std::size_t first, std::size_t co
     worker.seeds.prepare(rows, targets, block.samples.subspan(first, count),
                          block.weights.empty() ? block.weights : block.weights.subspan(first, count));
   }
+  clear_near(first);
   for (std::size_t k = seed_begin; k < seed_end; ++k) {
     {
       const PassTimer timer(worker.track, PassPhase::Seeds);
@@ -189,6 +187,7 @@ void GraphPass::rows_phase(const Block& block, std::size_t first, std::size_t co
     backward(first, count, k - seed_begin, worker);
     keep_gradients(first, count, k == seed_begin, worker);
   }
+  if (!near_squares_.empty()) add_near_squares(first, count, seed_end - seed_begin, worker);
   if (!block.traces.rows) return;
   const PassTimer timer(worker.track, PassPhase::Traces);
   trace_vectors(block.traces, first, count);
@@ -217,13 +216,16 @@ void GraphPass::backward(std::size_t first, std::size_t count, std::size_t seed,
   for (std::size_t t = 0; t < worker.gradient_rows.size(); ++t)
     if (!layout_.is_matrix[t])
       worker.gradient_rows[t] = {worker.gradients.data() + layout_.vector_offset[t], layout_.vector_elements};
-  network_.backward(
-      worker.values, worker.sensitivities, worker.gradient_rows, count, worker.scratch, [&](std::size_t i) {
-        const bool wanted = std::ranges::any_of(graph.nodes()[i].inputs,
-                                                [&](std::size_t v) { return layout_.needs_delta[v]; });
-        return PassTimer(worker.track, PassPhase::Backward, i,
-                         wanted ? static_cast<double>(count) * network_.op(i).flops().backward : 0);
-      });
+  const auto timed = [&](std::size_t i) {
+    const bool wanted =
+        std::ranges::any_of(graph.nodes()[i].inputs, [&](std::size_t v) { return layout_.needs_delta[v]; });
+    return PassTimer(worker.track, PassPhase::Backward, i,
+                     wanted ? static_cast<double>(count) * network_.op(i).flops().backward : 0);
+  };
+  network_.backward(worker.values, worker.sensitivities, worker.gradient_rows, count, worker.scratch, timed,
+                    [&](std::size_t i) {
+                      if (layout_.is_near_output[i + 1]) add_near(i, first, count, worker);
+                    });
 }
 
 /// Squares of the small tensors' gradients, summed over seeds; batched keeps the gradients.

@@ -16,11 +16,13 @@ namespace fisherdiag {
 /// Adds blocks of samples to the un-normalised sum of squared per-sample gradients of a graph.
 ///
 /// Two parallel phases per block. Rows: chunks of samples go forward, get their seeds and go backward, seed
-/// after seed, leaving the inputs of every layer with a matrix of weights, its output's sensitivities, and
-/// each sample's squared gradients of all small tensors. Tiles: each task owns columns of one layer's F and
-/// adds the squares of its samples' gradients, which are summed over positions and over the layers that share
-/// the tensor first. No per-sample gradient of a matrix is ever stored. Each element of F sees the samples in
-/// one order whatever the number of threads or rows per block, so its bits do not depend on them.
+/// after seed. A layer with a small F beside large values (GraphLayout::is_near) has its samples' squared
+/// gradients added to a sum of the chunk's own on the way back; of the others the inputs and their outputs'
+/// sensitivities are left, and each sample's squared gradients of all small tensors. Tiles: each task owns
+/// columns of one layer's F and adds the chunks' sums, or the squares of its samples' gradients, which are
+/// summed over positions and over the layers that share the tensor first. No per-sample gradient of a matrix
+/// is ever stored. Each element of F sees the samples in one order whatever the number of threads or rows per
+/// block, so its bits do not depend on them.
 class GraphPass : public FisherPass {
  public:
   /// `block_rows`: as GraphLayout says. Throws UnsupportedError for tensors shared between layers of
@@ -78,6 +80,12 @@ class GraphPass : public FisherPass {
                   std::size_t seed_end, Worker& worker);
   void forward(const Block& block, std::size_t first, std::size_t count, Worker& worker);
   void backward(std::size_t first, std::size_t count, std::size_t seed, Worker& worker);
+  void clear_near(std::size_t first);
+  OpAccumulate near_request(std::size_t node, std::size_t first, std::size_t begin, std::size_t count,
+                            Worker& worker);
+  void add_near(std::size_t node, std::size_t first, std::size_t count, Worker& worker);
+  void add_near_squares(std::size_t first, std::size_t count, std::size_t seeds, Worker& worker);
+  void add_chunks(const Tile& tile, std::size_t rows, bool last);
   void keep_gradients(std::size_t first, std::size_t count, bool overwrite, Worker& worker);
   kernels::Strips activation(std::size_t value, std::size_t first, std::size_t count, Worker& worker);
   kernels::Strips delta(std::size_t value, std::size_t seed, std::size_t first, std::size_t count,
@@ -106,10 +114,13 @@ class GraphPass : public FisherPass {
   GraphNetwork network_;
   GraphLayout layout_;
   std::size_t block_rows_;
-  std::vector<StripBuffer> kept_activations_, kept_deltas_;  // per value; empty: not kept
-  AlignedBuffer<float> kept_gradients_;                      // [block rows, vector elements], squared
+  ValueStore kept_activations_, kept_deltas_;
+  AlignedBuffer<float> kept_gradients_;  // [block rows, vector elements], squared
+  AlignedBuffer<double> near_sums_;      // [chunks, near elements]: each one's own
+  AlignedBuffer<double> near_squares_;   // the same of squares_; empty unless wanted
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Tile> tiles_;
+  std::vector<std::size_t> first_tile_;   // per tensor
   std::vector<std::size_t> trace_parts_;  // per tensor
   AlignedBuffer<double> tile_traces_;     // [tiles, block rows]: a sample's trace within a tile
   bool traces_wanted_ = false;            // of the block that is being added

@@ -24,6 +24,10 @@ OpAccumulate GraphPass::request(const Tile& tile, std::size_t node, std::size_t 
 
 /// `last`: no seeds of these samples come after.
 void GraphPass::add_tile(const Tile& tile, std::size_t rows, std::size_t seeds, bool last, Worker& worker) {
+  if (layout_.is_near[tile.tensor]) {
+    const PassTimer timer(worker.track, PassPhase::Merge);
+    return add_chunks(tile, rows, last);
+  }
   const std::size_t node = tile.nodes.front(), lanes = network_.kernels().lanes;
   const GradientMatrix matrix = network_.op(node).gradient_matrix();
   const double columns =

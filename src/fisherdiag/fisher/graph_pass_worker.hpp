@@ -49,15 +49,10 @@ struct GraphPass::Worker {
               network.kernels()) {
     const Graph& graph = network.graph();
     const std::size_t lanes = network.kernels().lanes;
-    activations.resize(graph.nodes().size() + 1);
-    deltas.resize(activations.size());
-    for (std::size_t v = 0; v < activations.size(); ++v) {
-      const ValueShape& shape = graph.value(v);
-      const std::size_t rows = layout.chunk * shape.positions();
-      if (!layout.keeps_activation[v]) activations[v] = StripBuffer(rows, shape.features, lanes);
-      if (!layout.keeps_delta[v] && layout.needs_delta[v])
-        deltas[v] = StripBuffer(rows, shape.features, lanes);
-    }
+    activations = layout.chunk_activations(graph, lanes);
+    activations.allocate();
+    deltas = layout.chunk_deltas(graph, lanes);
+    deltas.allocate();
     scratch = OpScratch(network.scratch_floats(), lanes);
     gradients = AlignedBuffer<float>(layout.chunk * layout.vector_elements);
     logits = AlignedBuffer<float>(layout.chunk * graph.output().size());
@@ -70,19 +65,14 @@ struct GraphPass::Worker {
                            Likelihood likelihood, bool squares) {
     const Graph& graph = network.graph();
     const std::size_t lanes = network.kernels().lanes;
-    std::size_t total = 0;
-    for (std::size_t v = 0; v <= graph.nodes().size(); ++v) {
-      const ValueShape& shape = graph.value(v);
-      const std::size_t one = StripBuffer::bytes(layout.chunk * shape.positions(), shape.features, lanes);
-      if (!layout.keeps_activation[v]) total += one;
-      if (!layout.keeps_delta[v] && layout.needs_delta[v]) total += one;
-    }
+    const std::size_t values =
+        layout.chunk_activations(graph, lanes).bytes() + layout.chunk_deltas(graph, lanes).bytes();
     const std::size_t floats =
         network.scratch_floats() + layout.chunk * layout.vector_elements +
         layout.chunk * graph.output().size() +
         (squares ? 2 : 1) *
             graph_tiles::gradient_floats(network, estimator.kind == EstimatorKind::Batched, squares);
-    return total + floats * sizeof(float) +
+    return values + floats * sizeof(float) +
            SequenceSeeds::bytes(estimator, likelihood, graph.output().features, graph.output().positions(),
                                 layout.chunk);
   }
@@ -91,7 +81,7 @@ struct GraphPass::Worker {
   PassTrack* track = nullptr;                          // nullptr: no profile
   std::vector<kernels::Strips> values, sensitivities;  // of a chunk, here or kept
   std::vector<GradientRows> gradient_rows;
-  std::vector<StripBuffer> activations, deltas;  // of a chunk; empty: kept for the block, or not needed
+  ValueStore activations, deltas;  // of a chunk: what is not kept for the block
   OpScratch scratch;
   AlignedBuffer<float> gradients;  // [chunk, vector elements]
   AlignedBuffer<float> logits;     // rows of logits or seeds

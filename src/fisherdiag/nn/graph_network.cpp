@@ -46,13 +46,9 @@ GraphNetwork::GraphNetwork(const Architecture& architecture, const Context& cont
   }
   tails_ = find_norm_tails(graph_);
   tail_at_.resize(ops_.size());
-  skipped_.resize(ops_.size());
-  for (const NormTail& tail : tails_) {
-    skipped_[tail.norm] = true;
-    if (tail.add) skipped_[*tail.add] = true;
-    skipped_[tail.last()] = false;
-    tail_at_[tail.last()] = &tail;
-  }
+  const std::vector<std::size_t> turns = turns_of_layers(graph_, tails_);
+  for (std::size_t i = 0; i < ops_.size(); ++i) skipped_.push_back(turns[i] != i);
+  for (const NormTail& tail : tails_) tail_at_[tail.last()] = &tail;
 }
 
 void GraphNetwork::pack(const Network& network, const Context& context) {

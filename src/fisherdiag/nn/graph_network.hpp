@@ -42,19 +42,29 @@ class GraphNetwork {
     }
   }
   /// deltas.back() taken to the sensitivities of all values whose deltas have data, but the same.
-  /// gradients[t]: of tensor t, to be added to; no data: of a matrix.
-  template <class Watch>
+  /// gradients[t]: of tensor t, to be added to; no data: of a matrix. A value's sensitivities are there from
+  /// the turn of the last layer that takes it to that of the layer that puts it out (turns_of_layers());
+  /// before(i) is called at the turn of layer i, when those of its output are complete.
+  template <class Watch, class Before>
   void backward(std::span<const kernels::Strips> values, std::span<const kernels::Strips> deltas,
                 std::span<const GradientRows> gradients, std::size_t samples, OpScratch& scratch,
-                const Watch& watch) const {
+                const Watch& watch, const Before& before) const {
     std::vector<bool> written(values.size(), false);
     written.back() = true;
     for (std::size_t i = ops_.size(); i-- > 0;) {
       // A layer nothing depends on, or with no parameters below, has no sensitivities.
       if (skipped_[i] || !deltas[i + 1].data || !written[i + 1]) continue;
+      before(i);
       [[maybe_unused]] const auto watched = watch(named(i));
       backward_layer(i, values, deltas, gradients, samples, scratch, written);
     }
+  }
+
+  template <class Watch>
+  void backward(std::span<const kernels::Strips> values, std::span<const kernels::Strips> deltas,
+                std::span<const GradientRows> gradients, std::size_t samples, OpScratch& scratch,
+                const Watch& watch) const {
+    backward(values, deltas, gradients, samples, scratch, watch, [](std::size_t) {});
   }
 
   std::size_t packed_bytes() const;

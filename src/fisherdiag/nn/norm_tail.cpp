@@ -1,6 +1,7 @@
 #include "fisherdiag/nn/norm_tail.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace fisherdiag {
 
@@ -43,6 +44,26 @@ std::vector<NormTail> find_norm_tails(const Graph& graph) {
     if (tail.add || tail.relu) tails.push_back(tail);
   }
   return tails;
+}
+
+std::vector<bool> unstored_values(const Graph& graph, const std::vector<NormTail>& tails) {
+  std::vector<bool> unstored(graph.nodes().size() + 1);
+  for (const NormTail& tail : tails) {
+    unstored[tail.norm + 1] = true;
+    if (tail.add) unstored[*tail.add + 1] = true;
+    unstored[tail.last() + 1] = false;
+  }
+  return unstored;
+}
+
+std::vector<std::size_t> turns_of_layers(const Graph& graph, const std::vector<NormTail>& tails) {
+  std::vector<std::size_t> turns(graph.nodes().size());
+  std::iota(turns.begin(), turns.end(), std::size_t{0});
+  for (const NormTail& tail : tails) {
+    turns[tail.norm] = tail.last();
+    if (tail.add) turns[*tail.add] = tail.last();
+  }
+  return turns;
 }
 
 void backward_norm(const kernels::KernelTable& kernels, const NormTables& norm, std::size_t samples,

@@ -26,6 +26,12 @@ struct NormTail {
 /// The tails of a graph, at most one for each layer; batch norms followed by neither are not among them.
 std::vector<NormTail> find_norm_tails(const Graph& graph);
 
+/// Per value of the graph: it lies within one of `tails` and is never stored.
+std::vector<bool> unstored_values(const Graph& graph, const std::vector<NormTail>& tails);
+
+/// Per layer: the one at whose turn its work is done.
+std::vector<std::size_t> turns_of_layers(const Graph& graph, const std::vector<NormTail>& tails);
+
 /// Runs norm_backward on `samples` samples and adds the parameters' gradients, if there are any. `a` has all
 /// but what the norm says.
 void backward_norm(const kernels::KernelTable& kernels, const NormTables& norm, std::size_t samples,

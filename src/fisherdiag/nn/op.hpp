@@ -97,7 +97,7 @@ struct OpAccumulate {
   std::span<const kernels::ConstStrips> deltas;  ///< of the samples, for each seed
   std::size_t samples = 0;
   std::size_t strip_begin = 0, strip_end = 0;  ///< which columns of the matrix
-  double* sums = nullptr;                      ///< the whole matrix [rows, columns]
+  double* sums = nullptr;  ///< the whole matrix [rows, columns]; nullptr: not wanted (Op::sums_apart())
   OpScratch* scratch = nullptr;
   double* traces = nullptr;  ///< per sample: += the sum of what it adds to `sums`; nullptr: not wanted
   /// The whole matrix: += the squares of what each sample adds to `sums`, times the square of
@@ -157,6 +157,9 @@ class Op {
   virtual void accumulate(const OpAccumulate&) const {}
   /// accumulate() takes OpAccumulate::squares; of other operations add_gradient() has to be squared.
   virtual bool sums_squares() const { return false; }
+  /// accumulate() may be called for one seed after the other, and for the squares of all seeds alone. Can be
+  /// asked before prepare().
+  virtual bool sums_apart(std::size_t) const { return false; }
   /// target[r * stride + c - first column] += the samples' gradients for the first seed, not squared; the
   /// stride is in whole vectors.
   virtual void add_gradient(const OpAccumulate&, float*, std::size_t) const {}

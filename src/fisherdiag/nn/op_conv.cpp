@@ -143,12 +143,15 @@ class ConvOp final : public Op {
   }
 
   void accumulate(const OpAccumulate& a) const override {
-    if (!is_grid() || s_.transposed || !accumulate_on_grid(a)) accumulate_gathered(a);
+    if (a.sums && (!is_grid() || s_.transposed || !accumulate_on_grid(a))) accumulate_gathered(a);
     if (a.squares) add_squares(a);
   }
 
   /// Of others a seed's operands are made one after the other.
-  bool sums_squares() const override { return !s_.transposed && (s_.groups == 1 || group_is_strips(1)); }
+  bool sums_squares() const override { return sums_apart(kernels().lanes); }
+  bool sums_apart(std::size_t lanes) const override {
+    return !s_.transposed && (s_.groups == 1 || wide_ % lanes == 0);
+  }
 
   void add_gradient(const OpAccumulate& a, float* target, std::size_t stride) const override {
     for_patches(a, a.deltas.first(1), [&](const Patches& p) {

@@ -87,11 +87,12 @@ class LinearOp final : public Op {
   }
 
   bool sums_squares() const override { return true; }
+  bool sums_apart(std::size_t) const override { return positions_ > 1; }
 
   void accumulate(const OpAccumulate& a) const override {
     const kernels::OuterRange range{0, outputs_, a.strip_begin, a.strip_end};
     if (positions_ > 1) {
-      for (const kernels::ConstStrips& delta : a.deltas)
+      for (const kernels::ConstStrips& delta : a.sums ? a.deltas : a.deltas.first(0))
         kernels().gram_squared({delta, a.input, positions_, nullptr, range, a.sums, inputs_, a.traces});
       if (!a.squares) return;
       const std::vector<kernels::ConstStrips> inputs(a.deltas.size(), a.input);

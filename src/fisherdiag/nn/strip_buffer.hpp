@@ -20,11 +20,20 @@ class StripBuffer {
         cols_(cols),
         lanes_(lanes),
         stride_(strip_floats(rows, lanes)),
-        storage_((cols + lanes - 1) / lanes * stride_) {}
+        storage_(floats(rows, cols, lanes)) {}
 
   /// Bytes of memory a buffer of this shape takes.
   static std::size_t bytes(std::size_t rows, std::size_t cols, std::size_t lanes) {
-    return aligned_bytes((cols + lanes - 1) / lanes * strip_floats(rows, lanes) * sizeof(float));
+    return aligned_bytes(floats(rows, cols, lanes) * sizeof(float));
+  }
+  static std::size_t floats(std::size_t rows, std::size_t cols, std::size_t lanes) {
+    return (cols + lanes - 1) / lanes * strip_floats(rows, lanes);
+  }
+  /// From one strip to the next.
+  static std::size_t strip_floats(std::size_t rows, std::size_t lanes) {
+    // One tile more than needed: strips a power of two apart would compete for the same cache sets.
+    const std::size_t tiles = (rows + kernels::kRowTile - 1) / kernels::kRowTile + 1;
+    return tiles * kernels::kRowTile * lanes;
   }
 
   bool empty() const { return storage_.empty(); }
@@ -40,12 +49,6 @@ class StripBuffer {
   }
 
  private:
-  static std::size_t strip_floats(std::size_t rows, std::size_t lanes) {
-    // One tile more than needed: strips a power of two apart would compete for the same cache sets.
-    const std::size_t tiles = (rows + kernels::kRowTile - 1) / kernels::kRowTile + 1;
-    return tiles * kernels::kRowTile * lanes;
-  }
-
   std::size_t rows_ = 0, cols_ = 0, lanes_ = 0, stride_ = 0;
   AlignedBuffer<float> storage_;
 };

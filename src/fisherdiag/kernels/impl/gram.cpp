@@ -36,6 +36,16 @@ constexpr std::size_t kPieceRows = 128;
 /// Rows of F whose chains are open at a time: they fit the second-level cache beside the operands.
 constexpr std::size_t kOpenRows = 256;
 
+/// Says that `v` is in a register from here on: g++ 12 puts operands of inner loops on the stack, and loads
+/// them at every use, while registers are free.
+FISHERDIAG_INLINE void keep_in_register([[maybe_unused]] Vec& v) {
+#if defined(__GNUC__) && defined(__AVX512F__)
+  __m512 own = v;
+  __asm__("" : "+v"(own));
+  v = own;
+#endif
+}
+
 /// Strips from one on, of rows in strips.
 template <int Cols>
 struct StripsAt {
@@ -104,25 +114,43 @@ struct Piece {
 };
 
 /// acc = left^T right over the positions of a sample.
-template <int Rows, int Cols, class At>
-FISHERDIAG_INLINE void sum_positions(Vec (&acc)[Rows][Cols], const float* left, const At& right,
+template <int Rows, int Cols>
+FISHERDIAG_INLINE void sum_positions(Vec (&acc)[Rows][Cols], const float* left, const StripsAt<Cols>& right,
                                      std::size_t positions) {
-  const auto add = [&](std::size_t t, const auto& first) {
+  Vec b[Cols];
+#pragma GCC unroll 4
+  for (int c = 0; c < Cols; ++c) b[c] = right.load(0, c);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+    const Vec a(left[r]);
+#pragma GCC unroll 4
+    for (int c = 0; c < Cols; ++c) acc[r][c] = a * b[c];
+  }
+  multiply_tile(acc, left + kLanes, right.data + kLanes, right.stride, positions - 1);
+}
+
+/// The same; at the few positions of a grid a product more is not felt.
+template <int Rows, int Cols>
+FISHERDIAG_INLINE void sum_positions(Vec (&acc)[Rows][Cols], const float* left, const PatchesAt<Cols>& right,
+                                     std::size_t positions) {
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int c = 0; c < Cols; ++c) acc[r][c] = Vec(0.f);
+  for (std::size_t t = 0; t < positions; ++t, left += kLanes) {
     Vec b[Cols];
 #pragma GCC unroll 4
-    for (int c = 0; c < Cols; ++c) b[c] = right.load(t, c);
+    for (int c = 0; c < Cols; ++c) {
+      b[c] = right.load(t, c);
+      keep_in_register(b[c]);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
-      const Vec a(left[t * kLanes + r]);
+      const Vec a(left[r]);
 #pragma GCC unroll 4
-      for (int c = 0; c < Cols; ++c) acc[r][c] = first ? a * b[c] : multiply_add(a, b[c], acc[r][c]);
+      for (int c = 0; c < Cols; ++c) acc[r][c] = multiply_add(a, b[c], acc[r][c]);
     }
-  };
-  add(0, std::true_type{});
-  if constexpr (std::is_same_v<At, StripsAt<Cols>>)
-    multiply_tile(acc, left + kLanes, right.data + kLanes, right.stride, positions - 1);
-  else
-    for (std::size_t t = 1; t < positions; ++t) add(t, std::false_type{});
+  }
 }
 
 /// What is done with squares besides adding them. Without weights nothing is multiplied by one: at few
