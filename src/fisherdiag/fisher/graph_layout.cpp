@@ -17,8 +17,9 @@ constexpr std::size_t kChainBytes = std::size_t{16} << 20;
 constexpr std::size_t kDeltaBytes = std::size_t{64} << 20;
 constexpr std::size_t kLeastChain = 8, kMostChain = 512;
 constexpr std::size_t kChunksOfChain = 4;
-/// A layer's values of a chunk, which the next layer finds in the second-level cache.
-constexpr std::size_t kValueBytes = std::size_t{512} << 10, kLeastChunk = 2;
+/// A layer's values of a chunk: more samples use the weights of late layers better, but should be near when
+/// the next layer comes.
+constexpr std::size_t kValueBytes = std::size_t{1} << 20, kLeastChunk = 2;
 /// Values, sensitivities and seeds of the samples that one thread holds.
 constexpr std::size_t kChunkBytes = std::size_t{64} << 20;
 /// F of all near matrices, which a thread adds to in its second-level cache.

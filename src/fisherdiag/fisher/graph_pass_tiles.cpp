@@ -201,9 +201,10 @@ AlignedBuffer<double> GraphPass::take_squares() {
 }
 
 AlignedBuffer<double> GraphPass::in_parameter_order(AlignedBuffer<double> sum) const {
-  std::vector<double> row;
-  for (const Tile& tile : tiles_) {
-    if (tile.strip_begin) continue;  // one tile of each matrix
+  context_.parallel_for(tiles_.size(), [&](std::size_t t, std::size_t) {
+    const Tile& tile = tiles_[t];
+    if (tile.strip_begin) return;  // one tile of each matrix
+    std::vector<double> row;
     const Op& op = network_.op(tile.nodes.front());
     const GradientMatrix matrix = op.gradient_matrix();
     double* values = sum.data() + architecture_.parameters()[tile.tensor].offset;
@@ -211,7 +212,7 @@ AlignedBuffer<double> GraphPass::in_parameter_order(AlignedBuffer<double> sum) c
       row.assign(values + r * matrix.columns, values + (r + 1) * matrix.columns);
       for (std::size_t c = 0; c < matrix.columns; ++c) values[op.parameter_index(r, c)] = row[c];
     }
-  }
+  });
   return sum;
 }
 

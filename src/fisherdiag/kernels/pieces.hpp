@@ -36,7 +36,8 @@ struct PiecewisePatches {
 };
 
 /// grid[n * sample_floats + offsets[t] + c] = narrow(n * positions + t, c), all else 0; rows of whole
-/// samples. Cost      one vector moved for each row and strip, and the zeros.
+/// samples, offsets growing. Up to a vector past the last sample may be written.
+/// Cost      one vector moved for each row and strip, and the zeros.
 using PadGrid = void(const PaddedGrid& layout, const ConstStrips& narrow, float* grid) noexcept;
 
 /// wide(r, s * lanes + i) = grid[n * sample_floats + base + offset + i] of the piece lane i belongs to, for

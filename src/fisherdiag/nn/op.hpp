@@ -134,7 +134,7 @@ class Op {
   /// sample for others.
   virtual std::size_t tokens() const { return 0; }
 
-  /// Chooses the kernels and builds what does not depend on the parameters.
+  /// Chooses the kernels and builds the tables that do not depend on the parameters.
   virtual void prepare(const kernels::KernelTable& kernels) { kernels_ = &kernels; }
   /// Lays out the parameters, in the order of parameters(), and after them the buffers. May be called again.
   virtual void pack(std::span<const std::span<const float>> parameters);

@@ -67,20 +67,13 @@ class ConvOp final : public Op {
     Op::prepare(kernels);
     rows_ = position_table(s_.window, s_.wide.grid, s_.narrow.grid);
     for (std::size_t t = 0; t < s_.wide.positions(); ++t) same_.push_back(static_cast<std::int32_t>(t));
-    for (std::size_t g = 0; g < s_.groups; ++g) {
-      gathered_.emplace_back(columns(), wide_, kernels.lanes);
-      if (!is_flipped()) scattered_.emplace_back(wide_, columns(), kernels.lanes);
-    }
     if (is_padded(kernels.lanes))
       padded_.emplace(s_.window, s_.wide.grid, s_.narrow, s_.groups, kernels.lanes);
-    if (is_flipped()) {
-      flipped_.emplace(flipped_window(), s_.narrow.grid, s_.wide, 1, kernels.lanes);
-      flipped_weights_ = StripBuffer(taps_ * wide_, narrow_, kernels.lanes);
-    }
-    bias_ = AlignedBuffer<float>((output_.features / s_.groups + kernels.lanes) * s_.groups + kernels.lanes);
+    if (is_flipped()) flipped_.emplace(flipped_window(), s_.narrow.grid, s_.wide, 1, kernels.lanes);
   }
 
   void pack(std::span<const std::span<const float>> parameters) override {
+    if (gathered_.empty()) allocate();
     std::vector<float> ordered(wide_ * columns());
     for (std::size_t g = 0; g < s_.groups; ++g) {
       for (std::size_t w = 0; w < wide_; ++w)
@@ -178,10 +171,11 @@ class ConvOp final : public Op {
   /// Products read patches from a padded copy of the narrow side, in which a kernel row is a run of numbers.
   bool is_grid() const {
     const std::size_t together = s_.window.dilation.back() == 1 ? s_.window.kernel.back() : 1;
-    return s_.groups == 1 && narrow_ * together >= kLeastRun;
+    return s_.groups == 1 && taps_ > 1 && narrow_ * together >= kLeastRun;
   }
-  /// Patches are read or put together from a padded copy: always where channels do not fill vectors.
-  bool is_padded(std::size_t lanes) const { return is_grid() || narrow_ % lanes != 0; }
+  /// Patches are read or put together from a padded copy: where channels do not fill vectors, unless they are
+  /// single positions.
+  bool is_padded(std::size_t lanes) const { return is_grid() || (taps_ > 1 && narrow_ % lanes != 0); }
   /// The transpose of a window that moves by one is a window too, with the kernel the other way round: from a
   /// padded copy of the wide side. Not where there is much more to multiply that way.
   bool is_flipped() const {
@@ -201,6 +195,15 @@ class ConvOp final : public Op {
     for (std::size_t d = 0; d < w.kernel.size(); ++d)
       w.padding[d] = w.dilation[d] * (w.kernel[d] - 1) - w.padding[d];
     return w;
+  }
+  void allocate() {
+    const std::size_t lanes = kernels().lanes;
+    for (std::size_t g = 0; g < s_.groups; ++g) {
+      gathered_.emplace_back(columns(), wide_, lanes);
+      if (!is_flipped()) scattered_.emplace_back(wide_, columns(), lanes);
+    }
+    if (is_flipped()) flipped_weights_ = StripBuffer(taps_ * wide_, narrow_, lanes);
+    bias_ = AlignedBuffer<float>((output_.features / s_.groups + lanes) * s_.groups + lanes);
   }
   /// Rows: taps from last to first, channels of the wide side inside; `ordered`: [wide, taps, narrow].
   void pack_flipped(const std::vector<float>& ordered) {

@@ -33,14 +33,13 @@ class LinearOp final : public Op {
     return {all, all, positions_ == 1 ? weights : all + weights, positions_ == 1};
   }
 
-  void prepare(const kernels::KernelTable& kernels) override {
-    Op::prepare(kernels);
-    forward_ = StripBuffer(inputs_, outputs_, kernels.lanes);
-    backward_ = StripBuffer(outputs_, inputs_, kernels.lanes);
-    bias_ = AlignedBuffer<float>((outputs_ + kernels.lanes - 1) / kernels.lanes * kernels.lanes);
-  }
-
   void pack(std::span<const std::span<const float>> parameters) override {
+    const std::size_t lanes = kernels().lanes;
+    if (forward_.empty()) {
+      forward_ = StripBuffer(inputs_, outputs_, lanes);
+      backward_ = StripBuffer(outputs_, inputs_, lanes);
+      bias_ = AlignedBuffer<float>((outputs_ + lanes - 1) / lanes * lanes);
+    }
     kernels().transpose_to_strips(parameters[0].data(), inputs_, forward_.view());
     kernels().to_strips(parameters[0].data(), inputs_, backward_.view(), {});
     if (parameters.size() > 1) std::ranges::copy(parameters[1], bias_.begin());

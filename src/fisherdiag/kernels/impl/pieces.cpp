@@ -68,21 +68,15 @@ void gather_strip(const PiecewisePatches& patches, const PatchPiece* pieces, con
 }  // namespace
 
 void pad_grid(const PaddedGrid& layout, const ConstStrips& narrow, float* grid) noexcept {
-  const std::size_t samples = narrow.rows / layout.positions;
-  for (std::size_t n = 0; n < samples; ++n)
-    clear_padding(layout, narrow.cols, grid + n * layout.sample_floats);
-  for (std::size_t strip = 0; strip * kLanes < narrow.cols; ++strip) {
-    const std::size_t width = smaller(narrow.cols - strip * kLanes, kLanes);
-    const float* from = narrow.data + strip * narrow.stride;
-    for (std::size_t n = 0; n < samples; ++n) {
-      float* sample = grid + n * layout.sample_floats + strip * kLanes;
-      for (std::size_t t = 0; t < layout.positions; ++t, from += kLanes) {
-        if (width == kLanes)
-          store(sample + layout.offsets[t], load_aligned(from));
-        else
-          store_partial(sample + layout.offsets[t], load_aligned(from), width);
-      }
+  const std::size_t strips = (narrow.cols + kLanes - 1) / kLanes;
+  for (std::size_t row = 0; row < narrow.rows; row += layout.positions, grid += layout.sample_floats) {
+    // Whole vectors: what the last one writes too much is the next position's, padding, or past the sample.
+    for (std::size_t t = 0; t < layout.positions; ++t) {
+      const float* from = narrow.data + (row + t) * kLanes;
+      float* to = grid + layout.offsets[t];
+      for (std::size_t s = 0; s < strips; ++s) store(to + s * kLanes, load_aligned(from + s * narrow.stride));
     }
+    clear_padding(layout, narrow.cols, grid);
   }
 }
 
