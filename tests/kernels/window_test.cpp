@@ -40,7 +40,7 @@ struct Grid {
 
 TEST_CASE("grid_gemm multiplies patches where they lie and writes no row past its last", "[kernels]") {
   const std::vector<GridRun> few{{0, 5}}, some{{2, 9}, {20, 1}, {40, 30}},
-      deep{{0, 150}, {160, 150}, {20, 7}};
+      deep{{0, 450}, {460, 450}, {20, 7}};
   struct Shape {
     std::size_t samples, positions, columns;
   };
@@ -50,7 +50,7 @@ TEST_CASE("grid_gemm multiplies patches where they lie and writes no row past it
         for (const bool add : {false, true}) {
           const KernelTable& k = kernel_table(isa);
           CAPTURE(isa_name(isa), s.samples, s.positions, s.columns, runs.size(), add);
-          const Grid grid(s.samples, s.positions, 320, k);
+          const Grid grid(s.samples, s.positions, 920, k);
           std::size_t depth = 0;
           for (const GridRun& run : runs) depth += static_cast<std::size_t>(run.length);
           StripMatrix b(depth, s.columns, k), c(s.samples * s.positions + 1, s.columns, k);

@@ -6,6 +6,10 @@ namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
 namespace {
 
+/// Depth that goes by before sums leave their registers, if whole runs allow it: what of b that is passes by
+/// in the second-level cache, and more would not fit small ones.
+constexpr std::size_t kGridDepth = 768;
+
 /// Runs [begin, end) of the patch and the row of b where they start.
 struct Depth {
   std::size_t begin, end, row;
@@ -86,11 +90,11 @@ void column_block(const GridGemmArguments& g, std::size_t strip) {
   const std::size_t whole = g.c.rows / kTileRows * kTileRows;
   std::size_t row_of_b = 0;
   for (std::size_t run = 0; run < g.run_count;) {
-    // As many runs as stay near while all rows pass by, but one at least.
+    // As many runs as that allows, but one at least.
     std::size_t end = run, depth = 0;
     do {
       depth += static_cast<std::size_t>(g.runs[end++].length);
-    } while (end < g.run_count && depth + static_cast<std::size_t>(g.runs[end].length) <= kGemmDepth);
+    } while (end < g.run_count && depth + static_cast<std::size_t>(g.runs[end].length) <= kGridDepth);
     for (std::size_t row = 0; row < whole; row += kTileRows)
       tile<HalfTail, Cols>(g, finish, strip, row, {run, end, row_of_b, run == 0, end == g.run_count});
     row_of_b += depth;

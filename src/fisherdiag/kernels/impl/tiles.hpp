@@ -84,6 +84,15 @@ FISHERDIAG_INLINE Half lower_half(Vec v) {
 FISHERDIAG_INLINE Vec whole_of(Half h) {
   return _mm512_zextps256_ps512(h);
 }
+FISHERDIAG_INLINE Half upper_half(Vec v) {
+  return _mm512_extractf32x8_ps(v, 1);
+}
+FISHERDIAG_INLINE Vec whole_of(Half lower, Half upper) {
+  return _mm512_insertf32x8(_mm512_castps256_ps512(lower), upper, 1);
+}
+FISHERDIAG_INLINE Half broadcast_half(float x) {
+  return _mm256_set1_ps(x);
+}
 FISHERDIAG_INLINE Half load_half(const float* p) {
   return _mm256_load_ps(p);
 }
@@ -142,5 +151,62 @@ struct RunningSums {
     }
   }
 };
+
+#if defined(__AVX512F__)
+/// One strip and a half: three halves of sums, so that all multiply-adds are of one kind.
+template <int Rows>
+struct RunningSums<true, Rows, 2> {
+  Vec (&whole)[Rows][2];
+  Half part[Rows][3];
+
+  FISHERDIAG_INLINE explicit RunningSums(Vec (&sums)[Rows][2]) : whole(sums) {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      part[r][0] = lower_half(sums[r][0]);
+      part[r][1] = upper_half(sums[r][0]);
+      part[r][2] = lower_half(sums[r][1]);
+    }
+  }
+  FISHERDIAG_INLINE void finish() {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      whole[r][0] = whole_of(part[r][0], part[r][1]);
+      whole[r][1] = whole_of(part[r][2]);
+    }
+  }
+  template <class Left>
+  FISHERDIAG_INLINE void add(const Left& left, const float* b, std::size_t b_stride) {
+    const Half right[3] = {load_half(b), load_half(b + kLanes / 2), load_half(b + b_stride)};
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Half a = broadcast_half(left(r));
+#pragma GCC unroll 3
+      for (int c = 0; c < 3; ++c) part[r][c] = multiply_add_halves(a, right[c], part[r][c]);
+    }
+  }
+};
+
+/// Half a strip.
+template <int Rows>
+struct RunningSums<true, Rows, 1> {
+  Vec (&whole)[Rows][1];
+  Half half[Rows];
+
+  FISHERDIAG_INLINE explicit RunningSums(Vec (&sums)[Rows][1]) : whole(sums) {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) half[r] = lower_half(sums[r][0]);
+  }
+  FISHERDIAG_INLINE void finish() {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) whole[r][0] = whole_of(half[r]);
+  }
+  template <class Left>
+  FISHERDIAG_INLINE void add(const Left& left, const float* b, std::size_t) {
+    const Half right = load_half(b);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) half[r] = multiply_add_halves(broadcast_half(left(r)), right, half[r]);
+  }
+};
+#endif
 
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE
