@@ -14,8 +14,9 @@
 #
 #   faults        strace makes one system call fail, of every kind, one after the other (needs Debian's strace)
 #   kills         SIGKILL at random moments of a job that writes checkpoints, which then goes on
-#   determinism   threads x memory bounds x shards x repeats: one SHA-256 for each instruction set
-#   allocations   an allocation fails, one of every call stack (needs a C compiler)
+#   determinism   threads x memory bounds x shards x repeats: one SHA-256 for each instruction set; a few of the repeats for
+#                 graphs, importance subsets and bf16
+#   allocations   an allocation fails, one of every call stack, in compute and in part for the other verbs (needs a C compiler)
 #   sum           10^8 samples against a sum in long double
 #   emulation     processors without AVX-512 and AVX: the bits of their level (needs Debian's qemu-user)
 #   stream        an endless job: resident memory and descriptors over time

@@ -2,16 +2,20 @@
 # ThreadSanitizer over everything that runs on several threads, with a oneTBB that is instrumented too: the
 # packaged one is not, and would be reported instead of the code.
 #
-#   scripts/tsan.sh                builds oneTBB from Debian's sources (under a minute) and the tests in build/tsan,
-#                                  sees a planted race caught, then runs the tests of every room that uses threads
-#   scripts/tsan.sh -- -L fisher   what follows -- goes to ctest
+#   scripts/tsan.sh                builds oneTBB from Debian's sources (under a minute) and, in build/tsan, the tests of
+#                                  every room that uses threads; sees a planted race caught, then runs those tests
+#   scripts/tsan.sh -- -L io       builds all tests; what follows -- goes to ctest
 #
 # Needs Debian and its mirror, and curl; touches no system file. Exit code: ctest's.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+rooms=(parallel fisher ewc train nn)
+targets=()
 case "${1:-}" in
-  '') set -- -L 'parallel|fisher|ewc|train|nn' ;;
+  '')
+    targets=(planted_race "${rooms[@]/#/test_}")
+    set -- -L "$(IFS='|'; printf '%s' "${rooms[*]}")" ;;
   --) shift ;;
   -h | --help) print_help; exit 0 ;;
   *) printf '%s: unknown option %s (see --help)\n' "$program" "$1" >&2; exit 2 ;;
@@ -50,7 +54,7 @@ build_tbb() {
 
 build_tbb
 export TBB_DIR="$tbb/install/lib/cmake/TBB" LD_LIBRARY_PATH="$tbb/install/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-build_preset tsan "$root/build/tsan-build.log"
+build_preset tsan "$root/build/tsan-build.log" ${targets[@]+"${targets[@]}"}
 
 say "a planted race"
 if build/tsan/tests/planted_race > /dev/null 2> build/tsan/planted_race.log; then

@@ -26,7 +26,7 @@ struct CheckVerbOptions {
 };
 
 Json to_json(const CheckVerbOptions& options, const CheckReport& report, const Context& context) {
-  Json json;
+  Json json = Json::object();
   json["passed"] = report.passed;
   json["estimator"] = options.estimator.estimator;
   json["likelihood"] = options.model.likelihood;
@@ -65,7 +65,7 @@ std::string to_text(const CheckVerbOptions& options, const CheckReport& report) 
 }
 
 Json to_json(const ReplayReport& report, const std::string& reference) {
-  Json json;
+  Json json = Json::object();
   json["passed"] = report.passed;
   json["reference"] = reference;
   json["samples"] = report.samples;

@@ -36,7 +36,7 @@ Json to_json(const ComputeOptions& options, const FisherDiagonal& fisher, const 
              const Context& context) {
   const FisherMetadata& metadata = fisher.metadata();
   const Estimator& estimator = metadata.estimator;
-  Json json = Json::object();  // json[key] of null is left damaged where its allocation fails
+  Json json = Json::object();
   json["estimator"] = estimator_name(estimator.kind);
   json["samples"] = metadata.samples;
   json["parameters"] = fisher.values().size();

@@ -31,7 +31,7 @@ Json source_to_json(const SampleSource& source) {
 Json settings_to_json(const ContinualOptions& options, const StreamOptions& stream,
                       const ContinualSettings& settings, const Architecture& architecture,
                       const Context& context) {
-  Json json;
+  Json json = Json::object();
   json["tasks"] = options.tasks;
   json["sources"] = Json::array();
   for (const SampleSource& source : stream.sources) json["sources"].push_back(source_to_json(source));

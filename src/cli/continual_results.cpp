@@ -87,7 +87,7 @@ Json summary_to_json(const StudySummary& summary) {
 }
 
 Json plan_to_json(const StudyPlan& plan) {
-  Json json;
+  Json json = Json::object();
   json["methods"] = Json::array();
   for (const ContinualMethod& method : plan.methods) json["methods"].push_back(method.name());
   json["lambdas"] = plan.lambdas;
@@ -129,7 +129,7 @@ void ContinualResults::load() {
 
 Json ContinualResults::to_json(const StudyPlan& plan) const {
   const std::vector<StudySummary> summaries = summarize(plan, runs_);
-  Json json;
+  Json json = Json::object();
   json["format"] = kFormat;
   json["version"] = version();
   json["settings"] = settings_;

@@ -106,7 +106,7 @@ int diff(const DiffOptions& options) {
   // Written so that an undefined error fails too.
   const bool passed = !options.fail_above || comparison.total.relative_error <= *options.fail_above;
   if (options.common.json) {
-    Json json;
+    Json json = Json::object();
     json["a"] = options.first;
     json["b"] = options.second;
     json["layers"] = Json::array();

@@ -105,7 +105,7 @@ std::string shape_text(const std::vector<std::size_t>& shape) {
 }
 
 Json to_json(const TensorEntry& tensor, const TensorSummary& summary) {
-  Json json;
+  Json json = Json::object();
   json["name"] = tensor.name;
   json["dtype"] = tensor.dtype;
   json["shape"] = tensor.shape;
@@ -141,7 +141,7 @@ std::string to_text(const std::vector<LargeValue>& largest) {
 int info(const InfoOptions& options) {
   const Context context = make_context(options.common);
   const SafetensorsFile file(options.file);
-  Json json;
+  Json json = Json::object();
   json["file"] = options.file;
   json["tensors"] = Json::array();
   std::vector<std::vector<std::string>> rows = {

@@ -58,7 +58,7 @@ Machine measure_machine(int threads, Isa isa) {
 
 Json to_json(const Machine& machine, const CommonOptions& options) {
   const CacheSizes caches = cache_sizes();
-  Json json;
+  Json json = Json::object();
   json["cpu"] = cpu_model();
   json["cores"] = physical_cores();
   json["threads"] = machine.threads;

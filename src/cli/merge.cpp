@@ -57,7 +57,7 @@ int merge(const MergeVerbOptions& options) {
           " samples, trace " + number(merged.trace()) + "\nwritten " + options.output + "\n");
     return kDone;
   }
-  Json json;
+  Json json = Json::object();
   json["files"] = options.files;
   json["estimator"] = estimator_name(metadata.estimator.kind);
   json["likelihood"] = likelihood_name(metadata.likelihood);

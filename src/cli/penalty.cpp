@@ -98,7 +98,7 @@ int penalty(const PenaltyOptions& options) {
     print("penalty " + Json(value).dump() + "\n");
     return kDone;
   }
-  Json json;
+  Json json = Json::object();
   json["penalty"] = value;
   json["lambda"] = options.lambda;
   json["form"] = options.form;

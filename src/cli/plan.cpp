@@ -59,7 +59,7 @@ std::vector<int> thread_counts(int threads) {
 
 Json to_json(const FisherPlan& plan, const PlanOptions& options, const Architecture& architecture,
              const Context& context) {
-  Json json;
+  Json json = Json::object();
   json["estimator"] = options.compute.estimator.estimator;
   json["samples"] = plan.samples;
   if (plan.scored_samples) json["scored_samples"] = plan.scored_samples;

@@ -27,7 +27,7 @@ std::string shape(const Architecture& architecture, std::size_t l) {
 }
 
 Json to_json(const PassProfileLine& line, const Architecture& architecture) {
-  Json json;
+  Json json = Json::object();
   json["phase"] = pass_phase_name(line.phase);
   if (line.layer) json["layer"] = architecture.layer_name(*line.layer);
   json["thread_seconds"] = line.thread_seconds;
@@ -64,7 +64,7 @@ void Profiling::finish(const Architecture& architecture) {
 
 Json Profiling::to_json(const Architecture& architecture) const {
   const PassProfileSummary summary = summarize(*profile_, finished_);
-  Json json;
+  Json json = Json::object();
   json["wall_seconds"] = summary.wall_seconds;
   json["threads"] = summary.threads;
   json["phases"] = Json::array();

@@ -31,7 +31,7 @@ int finish_shard(const ComputeOptions& options, const FisherShard& shard, const 
                : "written  " + options.output + "; fisherdiag merge makes a diagonal of all shards\n"));
     return kDone;
   }
-  Json json = Json::object();  // json[key] of null is left damaged where its allocation fails
+  Json json = Json::object();
   json["shard"] = shard.place.text();
   json["estimator"] = estimator_name(metadata.estimator.kind);
   json["samples"] = shard.samples;

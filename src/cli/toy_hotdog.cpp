@@ -193,7 +193,7 @@ Experiment run(const ToyOptions& options, bool counts, const Context& context) {
 }
 
 Json routes(const ToyOptions& options, const Experiment& experiment) {
-  Json json;
+  Json json = Json::object();
   json["algebra"] = {{"fisher", to_json(experiment.algebra.fisher)},
                      {"covariance", to_json(experiment.algebra.covariance)}};
   json["engine"] = {{"fisher", to_json(experiment.engine.fisher)},
@@ -252,7 +252,7 @@ void describe(Json& json, const Answer& answer) {
 Json to_json(const ToyOptions& options, const Experiment& gaussian, const Experiment& counts,
              const Context& context) {
   const Answer plain = by_algebra(observations(options, false, {}));
-  Json json;
+  Json json = Json::object();
   json["example"] = "hotdog";
   json["parameters"] = {"theta1", "theta2"};
   json["theta"] = {options.theta1, options.theta2};

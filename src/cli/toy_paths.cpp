@@ -257,7 +257,7 @@ struct Paths {
 Json to_json(Scene& scene, const Paths& paths, std::uint64_t seed) {
   const std::array<double, 2> center{static_cast<double>(scene.at_a[0]), static_cast<double>(scene.at_a[1])};
   const Symmetric2 diagonal{static_cast<double>(scene.fisher[0]), 0, static_cast<double>(scene.fisher[1])};
-  Json json;
+  Json json = Json::object();
   json["example"] = "paths";
   json["parameters"] = {"w", "b"};
   json["seed"] = seed;

@@ -91,7 +91,7 @@ std::map<std::string, std::string> metadata(const TrainVerbOptions& options) {
 
 Json to_json(const TrainVerbOptions& options, const Network& network, const TrainResult& result,
              const std::optional<Evaluation>& test, const Context& context) {
-  Json json;
+  Json json = Json::object();
   json["test_accuracy"] = test && test->accuracy ? Json(*test->accuracy) : Json(nullptr);
   json["test_nll"] = test ? Json(test->nll) : Json(nullptr);
   json["train_loss"] = result.loss;

@@ -11,7 +11,7 @@ import support
 SOURCE = os.environ.get("FISHERDIAG_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(0, os.path.join(SOURCE, "scripts"))
 
-from soak import allocations, faults, kills  # noqa: E402
+from soak import allocations, determinism, faults, kills  # noqa: E402
 from soak.job import Job  # noqa: E402
 
 
@@ -19,6 +19,7 @@ class Options:
     kills = 4
     seed = 5
     most_calls = 1
+    repeats = 1
 
 
 class SoakTest(unittest.TestCase):
@@ -35,10 +36,22 @@ class SoakTest(unittest.TestCase):
     @unittest.skipUnless(shutil.which("cc"), "needs a C compiler")
     @unittest.skipIf(os.environ.get("FISHERDIAG_SANITIZE"), "the sanitizers have their own malloc")
     def test_allocations(self):
-        for name, most in [("MOST_STACKS", 8), ("LATER_TOO", 4), ("WITH_TWO_THREADS", 4)]:
+        all_verbs = allocations.other_verbs
+        for name, value in [("MOST_STACKS", 8), ("LATER_TOO", 4), ("WITH_TWO_THREADS", 4), ("OF_A_VERB", 4),
+                            ("WHILE_PRINTING", 60), ("other_verbs", lambda job: {"merge": all_verbs(job)["merge"]})]:
             self.addCleanup(setattr, allocations, name, getattr(allocations, name))
-            setattr(allocations, name, most)
-        self.assertIn("8 of them failing", self.run_tier(allocations.run))
+            setattr(allocations, name, value)
+        self.assertRegex(self.run_tier(allocations.run), r"8 of \d+ call stacks.*merge 6\d")
+
+    def test_determinism(self):
+        for name, value in [("THREADS", (1, 2)), ("SHARDS", (1,)), ("OTHER_THREADS", (1, 3)), ("MEMORY", ("2GiB",)),
+                            ("SAMPLES", 3000), ("LEVELS", ("baseline",))]:
+            self.addCleanup(setattr, determinism, name, getattr(determinism, name))
+            setattr(determinism, name, value)
+        summary = self.run_tier(determinism.run)
+        for ways in ["baseline 2 (1 SHA-256)", "baseline importance chain 2 (1", "baseline sequence 4 (1",
+                     "baseline convolutions 4 (1", "baseline importance convolutions 2 (1"]:
+            self.assertIn(ways, summary)
 
     @unittest.skipUnless(shutil.which("strace"), "needs strace")
     @unittest.skipIf(os.environ.get("FISHERDIAG_SANITIZE"), "strace and the leak sanitizer exclude each other")

@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -31,6 +33,32 @@ mode_t mode_of(const std::filesystem::path& path) {
   REQUIRE(::stat(path.c_str(), &status) == 0);
   return status.st_mode & 0777;
 }
+
+/// Which files of a folder were closed after writing and which got their name, in order.
+class FolderEvents {
+ public:
+  explicit FolderEvents(const std::filesystem::path& folder) {
+    REQUIRE(descriptor_ >= 0);
+    REQUIRE(::inotify_add_watch(descriptor_, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO) >= 0);
+  }
+  ~FolderEvents() { ::close(descriptor_); }
+
+  /// "named out", "closed out", ... since the last call.
+  std::vector<std::string> next() {
+    std::vector<std::string> events;
+    alignas(inotify_event) char bytes[4096];
+    const ssize_t size = ::read(descriptor_, bytes, sizeof bytes);
+    for (ssize_t at = 0; at < size;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(bytes + at);
+      events.push_back(std::string((event->mask & IN_MOVED_TO) != 0 ? "named " : "closed ") + event->name);
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+    }
+    return events;
+  }
+
+ private:
+  int descriptor_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+};
 
 /// While it lives, no file of this process can grow beyond `bytes`: writes fail as on a full disk.
 class FileSizeLimit {
@@ -132,6 +160,17 @@ TEST_CASE("atomic file: what a killed writer left is removed, what may be in use
   REQUIRE_FALSE(std::filesystem::exists(folder / ".out.125.0.456.tmp"));
 }
 
+TEST_CASE("atomic file: a writer holds its lock until its file has its name", "[atomic]") {
+  const TemporaryFolder folder;
+  FolderEvents events(folder.path());
+  write_all(folder / "out", "first");
+  REQUIRE(events.next() == std::vector<std::string>{"named out", "closed out"});
+  write_all(folder / "out", "second");
+  const std::vector<std::string> second = events.next();
+  REQUIRE(second.size() == 3);  // the two files change their names
+  REQUIRE(second.back() == "closed out");
+}
+
 TEST_CASE("atomic file: a failed write leaves the old file and no temporary one", "[atomic]") {
   const TemporaryFolder folder;
   folder.file("out.safetensors", "old");
@@ -195,13 +234,19 @@ TEST_CASE("atomic file: writers of one path race, and one of them wins whole", "
   const TemporaryFolder folder;
   constexpr int kWriters = 4, kRounds = 4;
   constexpr std::size_t kBytes = 20'000;
-  std::vector<std::thread> writers;
+  std::vector<std::string> errors(kWriters);
+  std::vector<std::jthread> writers;
   for (int w = 0; w < kWriters; ++w)
-    writers.emplace_back([&folder, w] {
-      for (int round = 0; round < kRounds; ++round)
-        write_all(folder / "out", std::string(kBytes, static_cast<char>('a' + w)));
+    writers.emplace_back([&folder, &error = errors[w], w] {
+      try {
+        for (int round = 0; round < kRounds; ++round)
+          write_all(folder / "out", std::string(kBytes, static_cast<char>('a' + w)));
+      } catch (const std::exception& failure) {
+        error = failure.what();
+      }
     });
-  for (std::thread& writer : writers) writer.join();
+  writers.clear();
+  REQUIRE(errors == std::vector<std::string>(kWriters));
   const std::string text = read_file(folder / "out");
   REQUIRE(text.size() == kBytes);
   REQUIRE(text.find_first_not_of(text[0]) == std::string::npos);

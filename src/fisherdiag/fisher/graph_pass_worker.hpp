@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <vector>
 
 #include "fisherdiag/fisher/graph_pass.hpp"
@@ -12,17 +11,15 @@ namespace fisherdiag {
 
 namespace graph_tiles {
 
-/// Strips of F one task owns at most.
+/// Strips of F one task owns.
 inline constexpr std::size_t kStrips = 12;
 
 /// Strips of a matrix of F and the tiles they make.
 inline std::size_t strips_of(const Op& op, std::size_t lanes) {
   return (op.gradient_matrix().columns + lanes - 1) / lanes;
 }
-/// A power of two, so that two or four threads have the same share of a layer that costs more than all
-/// others.
 inline std::size_t count_of(std::size_t strips) {
-  return std::bit_ceil((strips + kStrips - 1) / kStrips);
+  return (strips + kStrips - 1) / kStrips;
 }
 
 /// Layers whose gradients are formed, a tile at a time, before they are squared.

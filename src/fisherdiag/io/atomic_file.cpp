@@ -213,6 +213,7 @@ void AtomicFile::close_and_remove() noexcept {
   if (descriptor_ >= 0) ::close(descriptor_);
   descriptor_ = -1;
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  temporary_.clear();
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -231,7 +232,9 @@ void AtomicFile::commit() {
   const bool direct = temporary_.empty();
   if (!direct && !synced(descriptor_)) fail(path_, "cannot be written to disk");
   const int descriptor = descriptor_;
-  descriptor_ = -1;
+  // A copy keeps the lock until the file has its name: without it, another writer could take one whose last
+  // write is long ago for abandoned.
+  descriptor_ = direct ? -1 : ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
   // Linux frees the descriptor even when close is interrupted.
   if (::close(descriptor) != 0 && errno != EINTR) fail(path_, "cannot be written");
   if (direct) return;
@@ -248,13 +251,11 @@ void AtomicFile::commit() {
   // Some file systems cannot sync a folder and say EINVAL; there is nothing to wait for then.
   const int error = synced(folder) || errno == EINVAL ? 0 : errno;
   ::close(folder);
-  if (error != 0) {
-    undo(placed, temporary_, path_);
-    if (placed != Placed::Exchanged) temporary_.clear();
+  if (error != 0) undo(placed, temporary_, path_);
+  if (placed != Placed::Exchanged) temporary_.clear();
+  close_and_remove();
+  if (error != 0)
     throw IoError(io::system_message(path_.string(), "its folder cannot be written to disk", error));
-  }
-  if (placed == Placed::Exchanged) ::unlink(temporary_.c_str());
-  temporary_.clear();
 }
 
 void require_writable(const fs::path& path) {
