@@ -120,6 +120,7 @@ class GraphPass : public FisherPass {
   AlignedBuffer<double> near_squares_;   // the same of squares_; empty unless wanted
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Tile> tiles_;
+  std::vector<std::size_t> tasks_;        // tiles and, after them, pieces of the small tensors
   std::vector<std::size_t> first_tile_;   // per tensor
   std::vector<std::size_t> trace_parts_;  // per tensor
   AlignedBuffer<double> tile_traces_;     // [tiles, block rows]: a sample's trace within a tile

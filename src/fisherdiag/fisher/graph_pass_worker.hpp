@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "fisherdiag/fisher/graph_pass.hpp"
@@ -11,15 +12,17 @@ namespace fisherdiag {
 
 namespace graph_tiles {
 
-/// Strips of F one task owns.
+/// Strips of F one task owns at most.
 inline constexpr std::size_t kStrips = 12;
 
 /// Strips of a matrix of F and the tiles they make.
 inline std::size_t strips_of(const Op& op, std::size_t lanes) {
   return (op.gradient_matrix().columns + lanes - 1) / lanes;
 }
+/// A power of two, so that two or four threads have the same share of a layer that costs more than all
+/// others.
 inline std::size_t count_of(std::size_t strips) {
-  return (strips + kStrips - 1) / kStrips;
+  return std::bit_ceil((strips + kStrips - 1) / kStrips);
 }
 
 /// Layers whose gradients are formed, a tile at a time, before they are squared.
