@@ -19,7 +19,7 @@ struct NonZero {
 inline constexpr std::size_t kSkipRows = 256;
 inline constexpr std::size_t kSkipDepth = kChain;
 /// Pieces of the depth at most, at any level.
-inline constexpr std::size_t kSkipPieces = 32;
+inline constexpr std::size_t kSkipPieces = 8;
 
 /// Strips a result needs to repay the listing of its left operand.
 inline constexpr std::size_t kSkipLeastStrips = 16;

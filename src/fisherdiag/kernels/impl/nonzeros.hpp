@@ -9,15 +9,16 @@ namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 /// Strips of the result taken at a time: one row's sums in registers, enough of them to hide the latency of a
 /// multiply-add and to repay the entry's own loads.
 inline constexpr int kSkipStrips = 8;
-/// Depth of a piece: its packed rows of the right operand, kSkipStrips vectors each, fill two thirds of a
-/// first-level cache of 32 KiB. A multiple of the lanes.
+/// Depth of a piece: its packed rows of the right operand, kSkipStrips vectors each, fill a first-level cache
+/// of 32 KiB. Less of it misses with a smaller piece, but every piece costs each row the loads and stores of
+/// its sums and a branch that goes astray at the end of its list. A multiple of the lanes.
 inline constexpr std::size_t kSkipPiece =
-    (std::size_t{20} << 10) / (kSkipStrips * kLanes * sizeof(float)) / kLanes * kLanes;
+    (std::size_t{32} << 10) / (kSkipStrips * kLanes * sizeof(float)) / kLanes * kLanes;
 static_assert((kSkipDepth + kSkipPiece - 1) / kSkipPiece <= kSkipPieces);
 
 /// Above this share of non-zero elements the dense kernel is faster, below it never slower.
 #if defined(__AVX512F__)
-inline constexpr double kSkipShare = 0.45;
+inline constexpr double kSkipShare = 0.58;
 #else
 inline constexpr double kSkipShare = 0.55;
 #endif
@@ -40,7 +41,57 @@ FISHERDIAG_INLINE NonZero entry(float value, std::size_t k) {
   return {value, static_cast<std::uint32_t>(k * kSkipStrips * kLanes)};
 }
 
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+
+/// Appends those lanes of `values` that are not zero; lane i belongs to depth k + i. Writes 16 entries.
+FISHERDIAG_INLINE NonZero* append_lanes(__m512 values, std::size_t k, NonZero* out) {
+  constexpr int kStep = kSkipStrips * static_cast<int>(kLanes);
+  const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i offsets = _mm512_mullo_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(k))),
+                                             _mm512_set1_epi32(kStep));
+  const __mmask16 set = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  const __m512 kept = _mm512_maskz_compress_ps(set, values);
+  const __m512 places = _mm512_castsi512_ps(_mm512_maskz_compress_epi32(set, offsets));
+  // Value and place in turn: from 16 on an index means the second operand.
+  const __m512i first = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+  float* target = &out->value;
+  _mm512_storeu_ps(target, _mm512_permutex2var_ps(kept, first, places));
+  _mm512_storeu_ps(target + 16, _mm512_permutex2var_ps(kept, second, places));
+  return out + __builtin_popcount(set);
+}
+
+/// rows[i] lane j becomes rows[j] lane i.
+FISHERDIAG_INLINE void transpose(__m512 (&rows)[16]) {
+  __m512 pairs[16], quads[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+    pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4)
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const __m512d low = _mm512_castps_pd(pairs[i + j]), high = _mm512_castps_pd(pairs[i + 2 + j]);
+      quads[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+      quads[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+    }
+    // quads[4 a + b] holds column 4 c + b of rows 4 a .. 4 a + 3 in its quarter c.
+#pragma GCC unroll 4
+  for (int b = 0; b < 4; ++b) {
+    const __m512 even01 = _mm512_shuffle_f32x4(quads[b], quads[4 + b], 0x88);
+    const __m512 odd01 = _mm512_shuffle_f32x4(quads[b], quads[4 + b], 0xdd);
+    const __m512 even23 = _mm512_shuffle_f32x4(quads[8 + b], quads[12 + b], 0x88);
+    const __m512 odd23 = _mm512_shuffle_f32x4(quads[8 + b], quads[12 + b], 0xdd);
+    rows[b] = _mm512_shuffle_f32x4(even01, even23, 0x88);
+    rows[8 + b] = _mm512_shuffle_f32x4(even01, even23, 0xdd);
+    rows[4 + b] = _mm512_shuffle_f32x4(odd01, odd23, 0x88);
+    rows[12 + b] = _mm512_shuffle_f32x4(odd01, odd23, 0xdd);
+  }
+}
+
+#elif defined(__AVX2__)
 
 /// For each set of lanes, as bits: their numbers in order, a byte each, in the low bytes.
 struct LaneNumbers {
@@ -85,7 +136,9 @@ FISHERDIAG_INLINE NonZero* append_eight(const float* v, std::size_t k, NonZero* 
 FISHERDIAG_INLINE NonZero* append_nonzero(const float* values, std::size_t count, std::size_t k,
                                           NonZero* out) {
   std::size_t i = 0;
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+  for (; i + kLanes <= count; i += kLanes) out = append_lanes(load(values + i), k + i, out);
+#elif defined(__AVX2__)
   for (; i + 8 <= count; i += 8) out = append_eight(values + i, k + i, out);
 #endif
   for (; i < count; ++i) {
