@@ -30,6 +30,10 @@ TEST_CASE("sections are whole chains, four to sixteen where there are chains for
     }
   CHECK(section_rows(kSmall, kChain, 2048) == 512);
   CHECK(section_rows(kLarge, kChain, 60000) == 4096);
+  // Chains that are much work are closed one by one.
+  CHECK(section_rows(kLarge, 64, 100, 300) == 64);
+  CHECK(section_rows(kLarge, 64, 100000, 300) == 98 * 64);
+  CHECK(section_rows(kLarge, 64, 100, 7) == 512);
 }
 
 TEST_CASE("sections are added one after the other, and by hand give the same bits") {

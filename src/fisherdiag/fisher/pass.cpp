@@ -3,6 +3,7 @@
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/bf16_pass.hpp"
 #include "fisherdiag/fisher/block_pass.hpp"
+#include "fisherdiag/fisher/compute.hpp"
 #include "fisherdiag/fisher/graph_pass.hpp"
 
 namespace fisherdiag {
@@ -44,8 +45,13 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
 std::size_t pass_section_rows(const Architecture& architecture, const FisherOptions& options,
                               std::size_t samples, const Context& context) {
   if (options.subset.kind != SubsetKind::All || options.max_samples || options.until) return 0;
-  const std::size_t rows =
-      section_rows(architecture.parameter_count(), pass_chain_rows(architecture, options, context), samples);
+  // One seed's: what more of them cost does not make sections shorter.
+  const double flops = architecture.graph()
+                           ? fisher_flops_per_sample(architecture, {}, Likelihood::Categorical) /
+                                 static_cast<double>(architecture.parameter_count())
+                           : kChainFlopsPerParameter;
+  const std::size_t rows = section_rows(architecture.parameter_count(),
+                                        pass_chain_rows(architecture, options, context), samples, flops);
   return rows < samples ? rows : 0;
 }
 

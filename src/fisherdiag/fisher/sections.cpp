@@ -1,6 +1,7 @@
 #include "fisherdiag/fisher/sections.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace fisherdiag {
@@ -9,16 +10,23 @@ namespace {
 
 /// An F of more parameters leaves the caches.
 constexpr std::size_t kLargeParameters = std::size_t{1} << 17;
-/// Chains after which closing a section of a large F costs less than a percent of summing it.
+/// Flop for each parameter after which closing a section of a large F costs less than a percent of summing
+/// it, and chains after which that is so for chains of linear layers.
+constexpr double kLongWork = 1 << 14;
 constexpr std::size_t kLongChains = 8;
 
 }  // namespace
 
-std::size_t section_rows(std::size_t parameters, std::size_t chain, std::size_t samples) {
+std::size_t section_rows(std::size_t parameters, std::size_t chain, std::size_t samples, double flops) {
   const std::size_t chains = (samples + chain - 1) / chain;
+  const double enough = std::ceil(kLongWork / (flops * static_cast<double>(chain)));
+  const std::size_t long_chains =
+      flops <= kChainFlopsPerParameter
+          ? kLongChains
+          : static_cast<std::size_t>(std::min(enough, static_cast<double>(kLongChains)));
   // With few samples, four sections at least; with many, kMostSections.
   const std::size_t shortest =
-      parameters > kLargeParameters ? kLongChains : std::min(kLongChains, (chains + 3) / 4);
+      parameters > kLargeParameters ? long_chains : std::min(kLongChains, (chains + 3) / 4);
   return chain * std::max({(chains + kMostSections - 1) / kMostSections, shortest, std::size_t{1}});
 }
 

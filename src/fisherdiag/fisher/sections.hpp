@@ -11,10 +11,15 @@ namespace fisherdiag {
 /// Sections a data set is cut into at most; more shards than that have nothing to do.
 inline constexpr std::size_t kMostSections = 16;
 
-/// Samples of a section when `samples` samples are summed in chains of `chain` for a model of `parameters`: a
-/// multiple of the chain that depends on nothing else. Where there are few samples, sections are short, but
-/// not for a large F, where closing one costs a sweep over memory.
-std::size_t section_rows(std::size_t parameters, std::size_t chain, std::size_t samples);
+/// Flop a sample costs for each parameter of a chain of linear layers.
+inline constexpr double kChainFlopsPerParameter = 6;
+
+/// Samples of a section when `samples` samples are summed in chains of `chain` for a model of `parameters`
+/// that take `flops` each a sample: a multiple of the chain that depends on nothing else. Where there are few
+/// samples, sections are short, but not for a large F, where closing one costs a sweep over memory, unless
+/// its chains are long work.
+std::size_t section_rows(std::size_t parameters, std::size_t chain, std::size_t samples,
+                         double flops = kChainFlopsPerParameter);
 
 /// F's un-normalised sum in double. Samples are added to a running section; when its last sample is in, it is
 /// folded into the total of the sections before it: ((s_0 + s_1) + s_2) + ... Whoever has the sums s_k of all
