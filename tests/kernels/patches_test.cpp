@@ -1,6 +1,10 @@
 #include "fisherdiag/kernels/patches.hpp"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 
 #include "kernels/strip_matrix.hpp"
 #include "support/catch.hpp"
@@ -40,6 +44,32 @@ void for_every_case(const Check& check) {
     }
   }
 }
+
+/// Ones in strips that end where a page begins that cannot be touched.
+class BeforeGuard {
+ public:
+  BeforeGuard(std::size_t rows, std::size_t cols, std::size_t lanes) {
+    const std::size_t stride = rows * lanes, floats = (cols + lanes - 1) / lanes * stride;
+    REQUIRE(floats * sizeof(float) <= kPages);
+    void* const memory =
+        ::mmap(nullptr, 2 * kPages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(memory != MAP_FAILED);
+    begin_ = static_cast<std::byte*>(memory);
+    REQUIRE(::mprotect(begin_ + kPages, kPages, PROT_NONE) == 0);
+    view_ = {reinterpret_cast<float*>(begin_ + kPages) - floats, rows, cols, stride};
+    std::fill_n(view_.data, floats, 1.f);
+  }
+  ~BeforeGuard() { ::munmap(begin_, 2 * kPages); }
+  BeforeGuard(const BeforeGuard&) = delete;
+  BeforeGuard& operator=(const BeforeGuard&) = delete;
+
+  const Strips& view() const { return view_; }
+
+ private:
+  static constexpr std::size_t kPages = std::size_t{1} << 16;  // whole pages of every usual size
+  std::byte* begin_ = nullptr;
+  Strips view_;
+};
 
 }  // namespace
 
@@ -95,4 +125,27 @@ TEST_CASE("scatter_patches is the transpose of gather_patches", "[kernels]") {
         REQUIRE(std::abs(narrow(r, i) - expected[r * narrow.cols_ + i]) <=
                 1e-6 * static_cast<double>(c.positions * c.taps));
   });
+}
+
+TEST_CASE("patches touch no rows of other samples", "[kernels]") {
+  // Every tap sees the last row, after which nothing can be read.
+  constexpr std::size_t kPositions = 3, kTaps = 5;
+  const std::vector<std::int32_t> rows(kTaps * kPositions, kPositions - 1);
+  for (Isa isa : available_isas()) {
+    const KernelTable& k = kernel_table(isa);
+    for (const std::size_t channels : {1, 5, 6, 17})
+      for (const std::size_t first_channel : {0, 3, 7}) {
+        CAPTURE(isa_name(isa), channels, first_channel);
+        const PatchTable table{rows.data(), kTaps, kPositions, kPositions, first_channel, channels};
+        const BeforeGuard memory(kPositions, first_channel + channels, k.lanes);
+        StripMatrix wide(kPositions, kTaps * channels, k);
+        for (std::size_t column = 0; column < wide.cols_; column += k.lanes) {
+          StripMatrix part(kPositions, wide.cols_ - column, k);
+          k.gather_patches(table, memory.view(), 0, column, part.view());
+          REQUIRE(part(kPositions - 1, 0) == 1);
+        }
+        wide.fill_random(1);
+        k.scatter_patches(table, wide.view(), 0, memory.view());
+      }
+  }
 }

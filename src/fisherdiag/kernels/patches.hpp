@@ -25,8 +25,8 @@ struct PatchTable {
 /// first_row + r = n T + t and column j = k C + c: taps outside, channels inside, without gaps.
 ///
 /// Shapes    narrow [N S, >= first_channel + C], wide [any number of rows, any number of columns] in strips;
-///           first_column is a multiple of the lanes. wide has room for one more row, which may be written;
-///           narrow for as many floats as a vector has past its last row, which may be read.
+///           first_column is a multiple of the lanes. wide has room for one more row, which may be written.
+///           Of narrow only the rows of the samples concerned are read: others may be written meanwhile.
 ///           Padding columns of wide are not defined.
 /// Cost      one vector moved for each row and strip where C and first_channel are multiples of the lanes;
 ///           else one more for each channel run that starts within a strip.
@@ -34,7 +34,7 @@ using GatherPatches = void(const PatchTable& table, const ConstStrips& narrow, s
                            std::size_t first_column, const Strips& wide) noexcept;
 
 /// The transpose: narrow(n S + rows[k, t], first_channel + c) += wide(r, k C + c) for row first_row + r = n T
-/// + t, all columns, rows in order. narrow has room for one more row, to which zeros are added.
+/// + t, all columns, rows in order. Rows of other samples are not touched: they may be another thread's.
 using ScatterPatches = void(const PatchTable& table, const ConstStrips& wide, std::size_t first_row,
                             const Strips& narrow) noexcept;
 

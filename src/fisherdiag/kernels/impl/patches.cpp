@@ -52,6 +52,12 @@ FISHERDIAG_INLINE std::size_t offset(std::size_t base, std::int32_t row) {
   return (base + static_cast<std::size_t>(row)) * kLanes;
 }
 
+/// Whether a vector at a run of narrow row `row` reaches into the next sample, whose rows may be another
+/// thread's at that moment: neither read nor written.
+FISHERDIAG_INLINE bool reaches_next_sample(const PatchTable& table, const Run& run, std::int32_t row) {
+  return run.narrow % kLanes != 0 && static_cast<std::size_t>(row) + 1 == table.narrow_positions;
+}
+
 /// All ones in the lanes of a run.
 FISHERDIAG_INLINE Vec run_mask(const Run& run) {
   alignas(64) float mask[kLanes];
@@ -80,8 +86,16 @@ void gather_patches(const PatchTable& table, const ConstStrips& narrow, std::siz
       for (std::size_t i = 0; i < runs.count; ++i) {
         const Run& run = runs.run[i];
         const std::int32_t row = run.rows[t];
-        store(to + r * kLanes + run.lane,
-              row == kNoRow ? Vec(0.f) : load(narrow.data + run.narrow + offset(base, row)));
+        float* const seen = to + r * kLanes + run.lane;
+        if (row == kNoRow) {
+          store(seen, Vec(0.f));
+          continue;
+        }
+        const float* const from = narrow.data + run.narrow + offset(base, row);
+        if (reaches_next_sample(table, run, row))
+          for (std::size_t lane = 0; lane < run.length; ++lane) seen[lane] = from[lane];
+        else
+          store(seen, load(from));
       }
     });
   }
@@ -100,9 +114,12 @@ void scatter_patches(const PatchTable& table, const ConstStrips& wide, std::size
         const std::int32_t row = run.rows[t];
         if (row == kNoRow) return;
         float* to = narrow.data + run.narrow + offset(base, row);
-        const Vec value = load(from + r * kLanes + run.lane);
+        const float* const seen = from + r * kLanes + run.lane;
+        const Vec value = load(seen);
         if (whole)
           store_aligned(to, load_aligned(to) + value);
+        else if (reaches_next_sample(table, run, row))
+          for (std::size_t lane = 0; lane < run.length; ++lane) to[lane] += seen[lane];
         else
           store(to, load(to) + xsimd::select(mask > Vec(0.f), value, Vec(0.f)));
       });
