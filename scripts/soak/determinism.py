@@ -8,7 +8,8 @@ from soak.job import Finding
 THREADS = (1, 2, 3, 4, 8, 16)
 MEMORY = ("60MiB", "2GiB")
 SHARDS = (1, 2, 4)
-SAMPLES = 20000
+SAMPLES = {"chain": 20000, "convolutions": 2000, "sequence": 2000}
+IMPORTANT = 8  # one in so many samples
 
 # Of the other ways to compute, which take a part of the repeats.
 OTHER_THREADS = (1, 2, 3, 7)
@@ -34,23 +35,23 @@ def available(job):
 
 def cases(job, levels, repeats):
     """(name, command, threads, memory, shards), as often as each is to be run."""
-    chain = job.compute(synthetic=SAMPLES)
+    chain = job.compute(synthetic=SAMPLES["chain"])
     grid = list(itertools.product(THREADS, MEMORY, SHARDS))
     other_grid = list(itertools.product(OTHER_THREADS, MEMORY, OTHER_SHARDS))
-    importance = ["--subset", "importance:%d" % (SAMPLES // 8)]
+    importance = {name: ["--subset", "importance:%d" % (count // IMPORTANT)] for name, count in SAMPLES.items()}
     whole_grid = [point for point in other_grid if point[-1] == 1]
     graphs = {name: [job.tool, "compute", "--arch", name + ".json", "--weights", name + ".safetensors", "--data",
-                     "synthetic:%d" % (SAMPLES // 10), "--json", "--quiet"] for name in networks.write(job)}
+                     "synthetic:%d" % SAMPLES[name], "--json", "--quiet"] for name in networks.write(job)}
     once = [(isa, chain, point) for isa in levels for point in grid] * repeats
     others = []
     for name, command in {"chain": chain, **graphs}.items():
         for isa in levels:
-            others += [(isa + " importance " + name, command + importance, point) for point in whole_grid]
+            others += [(isa + " importance " + name, command + importance[name], point) for point in whole_grid]
             if name != "chain":
                 others += [(isa + " " + name, command, point) for point in other_grid]
     if job.run(chain + ["--precision", "bf16"]).returncode == 0:
         others += [("bf16 " + name, chain + ["--precision", "bf16", *more], point)
-                   for name, more, points in (("chain", [], other_grid), ("importance chain", importance, whole_grid))
+                   for name, more, points in (("chain", [], other_grid), ("importance chain", importance["chain"], whole_grid))
                    for point in points]
     once += others * (-(-repeats // OTHER_REPEATS))
     return [(name, command + (["--isa", name.split()[0]] if name.split()[0] in levels else []), *point)

@@ -45,7 +45,7 @@ class SoakTest(unittest.TestCase):
 
     def test_determinism(self):
         for name, value in [("THREADS", (1, 2)), ("SHARDS", (1,)), ("OTHER_THREADS", (1, 3)), ("MEMORY", ("2GiB",)),
-                            ("SAMPLES", 3000), ("LEVELS", ("baseline",))]:
+                            ("SAMPLES", {"chain": 3000, "convolutions": 300, "sequence": 300}), ("LEVELS", ("baseline",))]:
             self.addCleanup(setattr, determinism, name, getattr(determinism, name))
             setattr(determinism, name, value)
         summary = self.run_tier(determinism.run)
