@@ -43,6 +43,19 @@ TEST_CASE("random networks have PyTorch's bounds and follow the seed", "[nn]") {
   REQUIRE(a.sha256() != Network::random(Architecture::parse("mlp:100-50-10"), 2).sha256());
 }
 
+TEST_CASE("a shared tensor starts within the narrowest of its layers' bounds", "[nn]") {
+  const Network tied = Network::random(Architecture::parse(R"({"sequence": [2], "layers": [
+      {"type": "embedding", "name": "table", "tokens": 30, "out": 16},
+      {"type": "linear", "name": "head", "out": 30, "weight": "table.weight", "bias": false}]})"),
+                                       1);
+  const auto [least, most] = std::ranges::minmax(tied.parameters());
+  // 480 values of a width of 1/2: the extremes are within a twentieth of the ends.
+  REQUIRE(most <= 0.25f);
+  REQUIRE(most >= 0.2f);
+  REQUIRE(least >= -0.25f);
+  REQUIRE(least <= -0.2f);
+}
+
 TEST_CASE("weights that do not fit the architecture are refused in words", "[nn]") {
   const testing::TemporaryFolder folder;
   const auto path = folder.path() / "w.safetensors";

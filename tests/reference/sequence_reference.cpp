@@ -169,4 +169,30 @@ Vector sequence_diagonal(const Mlp& mlp, const Samples& samples, std::size_t pos
   return sum;
 }
 
+SequenceLoss sequence_loss(const Mlp& mlp, const Samples& samples, std::size_t positions,
+                           Likelihood likelihood) {
+  SequenceLoss loss;
+  loss.gradient.assign(mlp.parameters.size(), 0.0);
+  const auto count = static_cast<double>(samples.size());
+  const std::size_t width = samples.target_width / positions;
+  for (std::size_t n = 0; n < samples.size(); ++n) {
+    const Vector x = samples.input(n), targets = samples.target(n), all = forward(mlp, x);
+    const std::size_t classes = all.size() / positions;
+    Vector seed(all.size(), 0.0);
+    for (std::size_t t = 0; t < positions; ++t) {
+      const Vector z(all.begin() + t * classes, all.begin() + (t + 1) * classes);
+      const Vector target(targets.begin() + t * width, targets.begin() + (t + 1) * width);
+      if (likelihood == kCategorical && target[0] == kIgnored) continue;
+      ++loss.counted;
+      if (likelihood == kCategorical && mode(likelihood, z) == target) ++loss.correct;
+      loss.nll += nll(likelihood, z, target) / count;
+      const Vector residual = nll_gradient(likelihood, z, target);
+      std::copy(residual.begin(), residual.end(), seed.begin() + t * classes);
+    }
+    const Vector own = gradient(mlp, x, seed);
+    for (std::size_t i = 0; i < own.size(); ++i) loss.gradient[i] += own[i] / count;
+  }
+  return loss;
+}
+
 }  // namespace fisherdiag::reference

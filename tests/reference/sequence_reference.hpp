@@ -20,4 +20,15 @@ Samples random_sequences(std::size_t count, std::size_t inputs, std::size_t toke
 Vector sequence_diagonal(const Mlp& mlp, const Samples& samples, std::size_t positions,
                          const Estimator& estimator);
 
+/// Mean over samples of the nll, of a sample the sum over its positions, those with label -100 left out.
+struct SequenceLoss {
+  double nll = 0;
+  Vector gradient;
+  std::size_t counted = 0, correct = 0;  ///< labels that count, and those whose output is the largest
+};
+
+/// samples.target: a class (categorical) or C values for each position.
+SequenceLoss sequence_loss(const Mlp& mlp, const Samples& samples, std::size_t positions,
+                           Likelihood likelihood);
+
 }  // namespace fisherdiag::reference

@@ -197,8 +197,9 @@ double nll_and_residuals(Likelihood likelihood, MatrixView<const float> logits,
   check_logits(logits, samples);
   model->prepare(logits, samples);
   model->check_targets(targets, samples);
+  const double nll = model->nll(logits, targets);  // first: the residuals may take the logits' place
   model->residuals(targets, 1.0f, residuals);
-  return model->nll(logits, targets);
+  return nll;
 }
 
 }  // namespace fisherdiag

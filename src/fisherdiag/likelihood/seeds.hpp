@@ -64,9 +64,9 @@ class SeedBlock {
 };
 
 /// Negative log-likelihood of each row in nats, and its gradient with respect to the logits.
-/// logits [n, C], targets as in SeedBlock::prepare; residuals [n, C] = d nll / d z; returns the sum of nll
-/// over rows. Residuals are computed without cancellation: the label's own entry is -(sum of the other
-/// probabilities).
+/// logits [n, C], targets as in SeedBlock::prepare; residuals [n, C] = d nll / d z, which may be the
+/// logits' own memory; returns the sum of nll over rows. Residuals are computed without cancellation: the
+/// label's own entry is -(sum of the other probabilities).
 double nll_and_residuals(Likelihood likelihood, MatrixView<const float> logits,
                          MatrixView<const float> targets, std::span<const std::uint64_t> samples,
                          const kernels::KernelTable& kernels, MatrixView<float> residuals);

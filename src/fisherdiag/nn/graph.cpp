@@ -81,6 +81,8 @@ std::size_t Graph::tensor_of(const LayerDescription& layer, const std::string& r
       throw ArgumentError("layer '" + layer.name + "' shares '" + name +
                           "' with a layer that gives it another shape");
     ++initial_[t].uses;
+    // A table of embeddings used again as the output's weights would make logits of its size times its width.
+    initial_[t].bound = std::min(initial_[t].bound, initial.bound);
     return t;
   }
   const std::size_t size = elements(shape);

@@ -44,7 +44,7 @@ class Graph {
   }
   /// What buffer t starts with.
   float buffer_start(std::size_t t) const { return buffer_starts_[t]; }
-  /// Initial values of tensor t are uniform in start +- bound.
+  /// Initial values of tensor t are uniform in start +- bound, the narrowest of the layers that use it.
   double start(std::size_t t) const { return initial_[t].start; }
   double bound(std::size_t t) const { return initial_[t].bound; }
   /// Layers that use tensor t.

@@ -239,7 +239,7 @@ BatchGradient::BatchGradient(const Architecture& architecture, Likelihood likeli
                              const Context& context, OutputHeads heads) {
   if (!heads.empty() && likelihood != Likelihood::Categorical)
     throw ArgumentError("heads are for the categorical likelihood");
-  require_one_position(architecture, "training");
+  if (!heads.empty()) require_one_position(architecture, "training with several heads");
   if (architecture.graph())
     graph_ = std::make_unique<GraphGradient>(architecture, likelihood, max_batch, context, std::move(heads));
   else

@@ -19,7 +19,8 @@ namespace fisherdiag {
 class GraphGradient;
 
 /// Workspace for gradients of batches of up to `max_batch` samples. Keeps references to context. `heads`:
-/// which outputs enter the softmax of which class; for the categorical likelihood only, ArgumentError else.
+/// which outputs enter the softmax of which class; for the categorical likelihood only, ArgumentError else,
+/// and for one output per sample, UnsupportedError else.
 class BatchGradient {
  public:
   BatchGradient(const Architecture& architecture, Likelihood likelihood, std::size_t max_batch,
@@ -27,9 +28,10 @@ class BatchGradient {
   ~BatchGradient();
   BatchGradient(BatchGradient&&) noexcept;
 
-  /// Returns the mean nll over the batch (nats) and overwrites `gradient` [P] with its gradient.
-  /// inputs [n, inputs()], targets [n, 1] (categorical: class indices) or [n, outputs()]; 1 <= n <=
-  /// max_batch. Throws DataError for a label outside the classes or a loss that is not finite.
+  /// Returns the mean nll over the batch (nats) and overwrites `gradient` [P] with its gradient. The nll of a
+  /// sample is the sum over the network's positions, those whose label is kIgnoredLabel left out.
+  /// inputs [n, inputs()], targets [n, target_width()] (categorical: class indices); 1 <= n <= max_batch.
+  /// Throws DataError for a label outside the classes or a loss that is not finite.
   double compute(const Network& network, MatrixView<const float> inputs, MatrixView<const float> targets,
                  std::span<float> gradient);
 
@@ -42,7 +44,7 @@ class BatchGradient {
   double step(const Network& network, MatrixView<const float> inputs, MatrixView<const float> targets,
               const std::function<OptimizerStep()>& begin, double& step_seconds);
 
-  /// Network outputs z [n, outputs()] for inputs [n, inputs()]; 1 <= n <= max_batch.
+  /// Network outputs z [n positions(), outputs()] for inputs [n, inputs()]; 1 <= n <= max_batch.
   void forward(const Network& network, MatrixView<const float> inputs, MatrixView<float> outputs);
 
  private:

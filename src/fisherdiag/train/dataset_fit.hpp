@@ -8,7 +8,8 @@
 namespace fisherdiag {
 
 /// Throws ArgumentError naming the dataset unless it has samples, as many features as the network has inputs,
-/// and the targets of the likelihood: labels for categorical, one value per output otherwise.
+/// and the targets of the likelihood: labels for categorical, one value per output otherwise, at each of the
+/// network's positions.
 void require_fit(const Dataset& dataset, const Architecture& architecture, Likelihood likelihood);
 
 }  // namespace fisherdiag

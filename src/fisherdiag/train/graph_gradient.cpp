@@ -7,7 +7,7 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/float_mode.hpp"
-#include "fisherdiag/likelihood/seeds.hpp"
+#include "fisherdiag/likelihood/sequence_loss.hpp"
 
 namespace fisherdiag {
 
@@ -142,15 +142,16 @@ void GraphGradient::forward_chunk(MatrixView<const float> inputs, std::size_t fi
 double GraphGradient::backward_chunk(MatrixView<const float> targets, std::size_t first, std::size_t count,
                                      Worker& worker) {
   const std::size_t outputs = network_.graph().output().features;
-  const MatrixView<float> z{worker.logits.data(), count, outputs};
-  const MatrixView<float> residual{worker.residuals.data(), count, outputs};
+  const std::size_t positions = network_.graph().output().positions();
+  const MatrixView<float> z{worker.logits.data(), count * positions, outputs};
+  const MatrixView<float> residual{worker.residuals.data(), count * positions, outputs};
   network_.kernels().from_strips(worker.values.back(), z.data, outputs);
   std::vector<std::uint64_t> samples(count);
   std::iota(samples.begin(), samples.end(), static_cast<std::uint64_t>(first));
   const MatrixView<const float> rows(targets.row(first), count, targets.cols, targets.stride);
-  const double loss = heads_.empty()
-                          ? nll_and_residuals(likelihood_, z, rows, samples, network_.kernels(), residual)
-                          : heads_.nll_and_residuals(z, rows, samples, network_.kernels(), residual);
+  const double loss =
+      heads_.empty() ? sequence_nll_and_residuals(likelihood_, z, rows, samples, network_.kernels(), residual)
+                     : heads_.nll_and_residuals(z, rows, samples, network_.kernels(), residual);
   worker.sensitivities.clear();
   for (std::size_t v = 0; v <= network_.nodes(); ++v)
     worker.sensitivities.push_back(delta(v, first, count, worker));
@@ -235,7 +236,9 @@ void GraphGradient::forward(const Network& network, MatrixView<const float> inpu
   network_.pack(network, context_);
   for_chunks(inputs.rows, [&](std::size_t first, std::size_t count, Worker& worker) {
     forward_chunk(inputs, first, count, worker);
-    network_.kernels().from_strips(worker.values.back(), outputs.row(first), outputs.stride);
+    const ValueShape& shape = network_.graph().output();
+    network_.kernels().from_strips(worker.values.back(), outputs.row(first * shape.positions()),
+                                   outputs.stride);
   });
 }
 

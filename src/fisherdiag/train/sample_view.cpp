@@ -26,8 +26,10 @@ class SampleView final : public Dataset {
 
   std::size_t size() const override { return rows_.size(); }
   std::size_t features() const override { return samples_->features; }
-  TargetKind target_kind() const override { return TargetKind::Labels; }
-  std::size_t target_width() const override { return 1; }
+  TargetKind target_kind() const override {
+    return samples_->width == 1 ? TargetKind::Labels : TargetKind::Values;
+  }
+  std::size_t target_width() const override { return samples_->width; }
   const std::string& name() const override { return samples_->name; }
 
   void read_inputs(std::size_t first, MatrixView<float> inputs) override {
@@ -45,8 +47,12 @@ class SampleView final : public Dataset {
   void read_targets(std::size_t first, MatrixView<float> targets) override {
     require_range(*this, first, targets.rows);
     for (std::size_t r = 0; r < targets.rows; ++r) {
-      const float label = samples_->labels[rows_[first + r]];
-      targets(r, 0) = labels_.empty() ? label : labels_[static_cast<std::size_t>(label)];
+      const std::size_t width = samples_->width;
+      const float* labels = samples_->labels.data() + rows_[first + r] * width;
+      if (labels_.empty())
+        std::copy_n(labels, width, targets.row(r));
+      else
+        targets(r, 0) = labels_[static_cast<std::size_t>(*labels)];
     }
   }
 
@@ -65,8 +71,8 @@ class Concatenation final : public Dataset {
 
   std::size_t size() const override { return size_; }
   std::size_t features() const override { return parts_.front()->features(); }
-  TargetKind target_kind() const override { return TargetKind::Labels; }
-  std::size_t target_width() const override { return 1; }
+  TargetKind target_kind() const override { return parts_.front()->target_kind(); }
+  std::size_t target_width() const override { return parts_.front()->target_width(); }
   const std::string& name() const override { return parts_.front()->name(); }
 
   void read_inputs(std::size_t first, MatrixView<float> inputs) override {
@@ -106,10 +112,12 @@ TaskStream::Samples TaskStream::Samples::take(const std::vector<std::uint32_t>& 
   Samples taken;
   taken.name = name;
   taken.features = features;
+  taken.width = width;
   taken.inputs = AlignedBuffer<float>(rows.size() * features);
   for (std::size_t r = 0; r < rows.size(); ++r) {
     std::copy_n(inputs.data() + rows[r] * features, features, taken.inputs.data() + r * features);
-    taken.labels.push_back(labels[rows[r]]);
+    const auto own = labels.begin() + static_cast<std::ptrdiff_t>(rows[r] * width);
+    taken.labels.insert(taken.labels.end(), own, own + static_cast<std::ptrdiff_t>(width));
   }
   return taken;
 }

@@ -9,6 +9,7 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/philox.hpp"
+#include "fisherdiag/train/dataset_fit.hpp"
 #include "fisherdiag/train/sample_view.hpp"
 
 namespace fisherdiag {
@@ -45,20 +46,19 @@ std::size_t task_count(const std::string& text, std::string_view count) {
 std::shared_ptr<const TaskStream::Samples> load(const std::string& data,
                                                 const std::optional<std::string>& labels,
                                                 const Architecture& architecture) {
-  const auto dataset = open_dataset(data, labels, {architecture.inputs(), architecture.outputs()});
-  if (dataset->target_kind() != TargetKind::Labels)
-    throw ArgumentError(data + " has no class labels, which continual learning needs");
-  if (dataset->features() != architecture.inputs())
-    throw ArgumentError(data + " has " + std::to_string(dataset->features()) +
-                        " features per sample and the network " + std::to_string(architecture.inputs()) +
-                        " inputs");
+  const Graph* graph = architecture.graph();
+  const auto dataset = open_dataset(
+      data, labels,
+      {architecture.inputs(), architecture.outputs(), graph ? graph->tokens() : 0, architecture.positions()});
+  require_fit(*dataset, architecture, Likelihood::Categorical);
   auto samples = std::make_shared<TaskStream::Samples>();
   samples->name = data;
   samples->features = dataset->features();
   samples->inputs = AlignedBuffer<float>(dataset->size() * samples->features);
-  samples->labels.resize(dataset->size());
+  samples->width = dataset->target_width();
+  samples->labels.resize(dataset->size() * samples->width);
   dataset->read_inputs(0, {samples->inputs.data(), dataset->size(), samples->features});
-  dataset->read_targets(0, {samples->labels.data(), dataset->size(), 1});
+  dataset->read_targets(0, {samples->labels.data(), dataset->size(), samples->width});
   return samples;
 }
 
@@ -82,7 +82,7 @@ using SharedSamples = std::shared_ptr<const TaskStream::Samples>;
 /// A random sixth of `samples`, the same for every seed, as .second; the others as .first.
 std::pair<SharedSamples, SharedSamples> keep_for_test(const TaskStream::Samples& samples) {
   constexpr std::uint64_t kIndex = std::uint64_t{1} << 63;  // of no task
-  const std::size_t count = samples.labels.size(), kept = count / kTestShare;
+  const std::size_t count = samples.size(), kept = count / kTestShare;
   if (kept == 0) throw ArgumentError(samples.name + " has too few samples to keep some of them for a test");
   std::vector<std::uint32_t> order = shuffled(count, 0, random_stream::kHoldOut, kIndex);
   const auto middle = order.begin() + static_cast<std::ptrdiff_t>(kept);
@@ -128,6 +128,8 @@ TaskStream::TaskStream(const StreamOptions& options, const Architecture& archite
     throw ArgumentError("validation_share must be at least 0 and below 1, not " +
                         std::to_string(options.validation_share));
   classes_ = architecture.outputs();
+  if (options.kind == StreamKind::Split)
+    require_one_position(architecture, "a data set split by its classes");
   if (options.kind == StreamKind::Split && (classes_ % options.tasks != 0 || classes_ / options.tasks < 2))
     throw ArgumentError("the network's " + std::to_string(classes_) + " outputs cannot be shared out among " +
                         std::to_string(options.tasks) + " tasks of at least 2 classes each");
@@ -205,7 +207,7 @@ TaskSequence TaskStream::split(std::uint64_t seed) const {
 Task TaskStream::whole(const Source& source, std::size_t index, std::uint64_t seed,
                        const std::string& name) const {
   const auto all = [](const Samples& samples) {
-    std::vector<std::uint32_t> rows(samples.labels.size());
+    std::vector<std::uint32_t> rows(samples.size());
     std::iota(rows.begin(), rows.end(), std::uint32_t{0});
     return rows;
   };

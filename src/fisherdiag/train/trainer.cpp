@@ -11,6 +11,7 @@
 #include "fisherdiag/base/aligned.hpp"
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/philox.hpp"
+#include "fisherdiag/likelihood/sequence_seeds.hpp"
 #include "fisherdiag/train/batch_gradient.hpp"
 #include "fisherdiag/train/dataset_fit.hpp"
 
@@ -37,6 +38,10 @@ class BatchSource {
         batch_targets_(max_batch * width_) {
     dataset.read_inputs(0, {inputs_.data(), dataset.size(), features_});
     dataset.read_targets(0, {targets_.data(), dataset.size(), width_});
+  }
+
+  bool all_ignored() const {
+    return std::ranges::all_of(targets_, [](float label) { return label == kIgnoredLabel; });
   }
 
   std::size_t size() const { return order_.size(); }
@@ -103,6 +108,9 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
   check(network, dataset, optimizer, options);
   const std::size_t batch_size = std::min(options.batch_size, dataset.size());
   BatchSource source(dataset, batch_size);
+  if (options.likelihood == Likelihood::Categorical && network.architecture().positions() > 1 &&
+      source.all_ignored())
+    throw DataError(dataset.name() + ": all labels are -100, so that none counts");
   BatchGradient batch_gradient(network.architecture(), options.likelihood, batch_size, context,
                                options.heads);
   const auto begin_step = [&] { return optimizer.begin(network.parameters(), options.penalty, context); };

@@ -18,7 +18,7 @@ namespace fisherdiag {
 struct TrainProgress {
   std::size_t iteration = 0;   ///< iterations done
   std::size_t iterations = 0;  ///< iterations asked for
-  double loss = 0;             ///< mean nll of the last batch in nats, before its step, without the penalty
+  double loss = 0;             ///< mean nll of the last batch's samples in nats, before its step, no penalty
 };
 
 /// How the learning rate goes over the iterations of one call.
@@ -54,9 +54,14 @@ struct TrainResult {
 /// Trains `network` on every sample of `dataset`, which is held in memory meanwhile (4 bytes per value). The
 /// last batch of an epoch may be smaller. The optimiser keeps its state between calls.
 ///
+/// The loss is the mean over samples, sequences being one each, whose nll is the sum over their positions:
+/// what LikelihoodUnit::Sequence squares, so that a penalty weighs the same against it as with one output per
+/// sample.
+///
 /// The same network, data, options and optimiser state give the same bits for every number of threads.
 /// Errors: ArgumentError for options or a dataset or optimiser that do not fit; DataError for a bad label or
-/// a loss or parameter that is not finite; IoError, FormatError from the data; InterruptedError when progress
+/// a loss or parameter that is not finite, or
+/// where no label counts; IoError, FormatError from the data; InterruptedError when progress
 /// returns false (the network then has the parameters of that iteration).
 TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, const TrainOptions& options,
                   const Context& context);
