@@ -29,6 +29,22 @@ struct Operands {
       shift.push_back(0.125f * static_cast<float>(c % 3) - 0.1f);
     }
   }
+  /// What every backward step has.
+  NormBackwardArguments backward(bool relu) {
+    NormBackwardArguments a;
+    a.input = input.view();
+    if (relu) a.output = output.view();
+    a.delta = delta.view();
+    a.scale = scale.data();
+    a.center = shift.data();
+    a.positions = kPositions;
+    return a;
+  }
+  /// What a ReLU lets through of the sensitivity.
+  float passed(bool relu, std::size_t r, std::size_t c) {
+    return relu && !(output(r, c) > 0.f) ? 0.f : delta(r, c);
+  }
+
   StripMatrix input, other, delta, output, below;
   std::size_t padded;
   std::vector<float> scale, shift;
@@ -70,13 +86,7 @@ TEST_CASE("norm_backward masks, passes on, scales and sums each sample's positio
   for_every_shape([](const KernelTable& k, Operands& o, bool relu, bool add) {
     Operands before(o.input.cols_, k);
     std::vector<double> sums(2 * kSamples * o.padded, 7.0);
-    NormBackwardArguments a;
-    a.input = o.input.view();
-    if (relu) a.output = o.output.view();
-    a.delta = o.delta.view();
-    a.scale = o.scale.data();
-    a.center = o.shift.data();
-    a.positions = kPositions;
+    NormBackwardArguments a = o.backward(relu);
     a.sums = sums.data();
     a.other = o.other.view();
     a.below = o.below.view();
@@ -87,7 +97,7 @@ TEST_CASE("norm_backward masks, passes on, scales and sums each sample's positio
       for (std::size_t n = 0; n < kSamples; ++n) {
         double delta = 0, product = 0, size = 0;
         for (std::size_t r = n * kPositions; r < (n + 1) * kPositions; ++r) {
-          const float d = relu && !(o.output(r, c) > 0.f) ? 0.f : o.delta(r, c);
+          const float d = o.passed(relu, r, c);
           REQUIRE(o.other(r, c) == (add ? before.other(r, c) + d : d));
           const float own = d * o.scale[c];
           REQUIRE(o.below(r, c) == (add ? own : before.below(r, c) + own));
@@ -106,18 +116,12 @@ TEST_CASE("norm_backward masks, passes on, scales and sums each sample's positio
 TEST_CASE("norm_backward leaves out what is not wanted", "[kernels]") {
   for_every_shape([](const KernelTable& k, Operands& o, bool relu, bool with_below) {
     Operands before(o.input.cols_, k);
-    NormBackwardArguments a;
-    a.input = o.input.view();
-    if (relu) a.output = o.output.view();
-    a.delta = o.delta.view();
-    a.scale = o.scale.data();
-    a.center = o.shift.data();
-    a.positions = kPositions;
+    NormBackwardArguments a = o.backward(relu);
     if (with_below) a.below = o.below.view();
     k.norm_backward(a);
     for (std::size_t r = 0; r < kRows; ++r)
       for (std::size_t c = 0; c < o.input.cols_; ++c) {
-        const float d = relu && !(o.output(r, c) > 0.f) ? 0.f : o.delta(r, c);
+        const float d = o.passed(relu, r, c);
         REQUIRE(o.other(r, c) == before.other(r, c));
         REQUIRE(o.below(r, c) == (with_below ? d * o.scale[c] : before.below(r, c)));
       }

@@ -119,3 +119,37 @@ TEST_CASE("grid_gram_squared squares sums over patches' positions and touches no
           REQUIRE(std::abs(fisher[e] - expected[e]) <= bound[e] + 1e-15);
       }
 }
+
+TEST_CASE("grid_gram_squared's traces are the sums of each sample's squares, and change no sum",
+          "[kernels]") {
+  const std::vector<GridStrip> strips{{0, 3, 4}, {7, 7, 1}, {5, 9, 3}, {30, 12, 4}};
+  constexpr std::size_t kStride = 18, kSamples = 3;
+  constexpr double kBefore = 0.5;
+  for (Isa isa : available_isas())
+    for (const std::size_t positions : {1u, 5u, 16u, 49u, 200u})
+      for (const std::size_t rows : {1u, 20u, 300u}) {  // more than are open at a time
+        const KernelTable& k = kernel_table(isa);
+        CAPTURE(isa_name(isa), positions, rows);
+        const Grid grid(kSamples, positions, 40, k);
+        StripMatrix left(kSamples * positions, rows, k);
+        left.fill_random(1);
+        std::vector<double> plain(rows * kStride), traced(rows * kStride), traces(kSamples, kBefore);
+        GridGramArguments a{left.view(), grid.rows(), strips.data(), strips.size(), plain.data(), kStride};
+        k.grid_gram_squared(a);
+        a.fisher = traced.data();
+        a.traces = traces.data();
+        k.grid_gram_squared(a);
+        REQUIRE(traced == plain);
+        for (std::size_t n = 0; n < kSamples; ++n) {
+          std::vector<double> own(rows * kStride);
+          GridRows rows_of_n = grid.rows();
+          rows_of_n.grid += n * grid.sample_floats;
+          k.grid_gram_squared({left.rows(n * positions, positions), rows_of_n, strips.data(), strips.size(),
+                               own.data(), kStride});
+          double expected = 0;
+          for (const double square : own) expected += square;
+          // The same squares, each rounded once, in a chain of at most 256.
+          REQUIRE(std::abs(traces[n] - kBefore - expected) <= relative_bound(258) * expected + 1e-15);
+        }
+      }
+}

@@ -3,27 +3,17 @@
 
 #include <type_traits>
 
+#include "fisherdiag/kernels/impl/gram_tiles.hpp"
 #include "fisherdiag/kernels/impl/outer_finish.hpp"
-#include "fisherdiag/kernels/impl/tiles.hpp"
 #include "fisherdiag/kernels/window.hpp"
 
 namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
 namespace {
 
-// A tile that keeps its part of F in registers beside the sample's gradient: nothing but operands is loaded,
-// however few positions there are. Half of the registers each.
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kSmallRows = 4, kSmallStrips = 3;
-#elif defined(__AVX2__)
-constexpr int kSmallRows = 2, kSmallStrips = 3;
-#else
-constexpr int kSmallRows = 2, kSmallStrips = 2;
-#endif
-static_assert(kSmallStrips <= kTileStrips);
-
-/// From this many positions on a larger tile whose F is fetched once for each sample is faster: half of few
-/// registers holds too few sums to keep the multipliers busy.
+/// The small tile keeps its part of F in registers, so that nothing but operands is loaded, however few
+/// positions there are. From this many on a larger tile whose F is fetched once for each sample is faster:
+/// half of few registers holds too few sums to keep the multipliers busy.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr std::size_t kManyPositions = 48;
 #elif defined(__AVX2__)
@@ -31,10 +21,6 @@ constexpr std::size_t kManyPositions = 8;
 #else
 constexpr std::size_t kManyPositions = 4;
 #endif
-/// Rows of right, `kTileStrips` strips wide, that stay in the first-level cache.
-constexpr std::size_t kPieceRows = 128;
-/// Rows of F whose chains are open at a time: they fit the second-level cache beside the operands.
-constexpr std::size_t kOpenRows = 256;
 
 /// Says that `v` is in a register from here on: g++ 12 puts operands of inner loops on the stack, and loads
 /// them at every use, while registers are free.

@@ -1,24 +1,10 @@
 // Contract: kernels/gram.hpp.
 #include "fisherdiag/kernels/gram.hpp"
-#include "fisherdiag/kernels/impl/tiles.hpp"
+#include "fisherdiag/kernels/impl/gram_tiles.hpp"
 
 namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
 namespace {
-
-// A seed's gradient and the sum of squares over seeds take half of the registers each.
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kRows = 4, kStrips = 3;
-#elif defined(__AVX2__)
-constexpr int kRows = 2, kStrips = 3;
-#else
-constexpr int kRows = 2, kStrips = 2;
-#endif
-
-/// Rows of right that stay in the first-level cache.
-constexpr std::size_t kPieceRows = 128;
-/// Rows of the result whose chains are open at a time.
-constexpr std::size_t kOpenRows = 256;
 
 /// Samples [begin, end) of one column block.
 struct Piece {
@@ -73,11 +59,11 @@ FISHERDIAG_INLINE void add_samples(const Piece& p, std::size_t row, bool first, 
 template <int Cols>
 void add_piece(const Piece& p, std::size_t row_begin, std::size_t row_end, bool first, float* sums) {
   for (std::size_t row = row_begin; row < row_end; row += kLanes) {
-    const EvenParts parts(smaller(row_end - row, kLanes), kRows);
+    const EvenParts parts(smaller(row_end - row, kLanes), kSmallRows);
     std::size_t inner = row;
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t height = parts.size(part);
-      with_constant<kRows>(height, [&](auto rows) {
+      with_constant<kSmallRows>(height, [&](auto rows) {
         add_samples<decltype(rows)::value, Cols>(p, inner, first, sums + (inner - row_begin) * Cols * kLanes);
       });
       inner += height;
@@ -108,12 +94,12 @@ void column_block(const GramSquaresArguments& g, std::size_t strip, std::size_t 
 
 void gram_squares(const GramSquaresArguments& g) noexcept {
   const std::size_t samples = g.lefts[0].rows / g.positions;
-  const EvenParts parts(g.range.strip_end - g.range.strip_begin, kStrips);
+  const EvenParts parts(g.range.strip_end - g.range.strip_begin, kSmallStrips);
   for (std::size_t begin = 0; begin < samples; begin += kChain) {
     std::size_t strip = g.range.strip_begin;
     for (std::size_t part = 0; part < parts.parts; ++part) {
       const std::size_t width = parts.size(part);
-      with_constant<kStrips>(width, [&](auto cols) {
+      with_constant<kSmallStrips>(width, [&](auto cols) {
         column_block<decltype(cols)::value>(g, strip, begin, smaller(begin + kChain, samples));
       });
       strip += width;
