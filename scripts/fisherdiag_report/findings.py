@@ -14,7 +14,10 @@ def speed(results):
     sentence = (f"One thread computes the empirical Fisher of {text.model(series.segments[1])} at "
                 f"<b>{text.si(series.median('samples_per_second'))} samples per second</b>")
     peak = series.median("peak_fraction")
-    return sentence + (f", using {text.percent(peak)} of the core's multiply-add peak." if peak else ".")
+    if not peak:
+        return sentence + "."
+    zeros = ": products with zeros are left out" if peak > 1 else ""
+    return sentence + f", using {text.percent(peak)} of the core's multiply-add peak{zeros}."
 
 
 def baselines(results):

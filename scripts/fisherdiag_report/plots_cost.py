@@ -38,7 +38,7 @@ def passes(results):
                               color=style.ESTIMATOR_COLORS[variant], marker=style.MARKERS[index],
                               label=f"{variant}, {threads} thread{'s' * (threads > 1)}")
     rate.set(yscale="log", ylabel="samples per second, 1 thread", title="Speed of a pass")
-    peak.set(ylim=(0, 100), ylabel="% of the multiply-add peak", title="How much of the machine it uses")
+    style.peak_axis(peak)
     for axes in (rate, peak):
         _model_axis(axes, results, "fisher")
     rate.legend(ncol=2, loc="lower left")

@@ -22,7 +22,7 @@ def passes(results):
             axes.bar(places, medians, width, yerr=spread, color=style.ESTIMATOR_COLORS[variant], label=variant)
     rate, peak = panels
     rate.set(yscale="log", ylabel="samples per second, 1 thread", title="Speed of a pass")
-    peak.set(ylim=(0, 100), ylabel="% of the multiply-add peak", title="How much of the machine it uses")
+    style.peak_axis(peak)
     for axes in panels:
         axes.set_xticks(range(len(models)), models, rotation=20)
         axes.grid(axis="x", visible=False)

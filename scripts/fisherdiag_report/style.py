@@ -54,3 +54,12 @@ def plain_log_ticks(axis, values, formatter):
     axis.set_major_locator(matplotlib.ticker.FixedLocator(values))
     axis.set_minor_locator(matplotlib.ticker.NullLocator())
     axis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: formatter(value)))
+
+
+def peak_axis(axes):
+    """Shares of the multiply-add peak in percent: from 0 to 100, or to the highest where zeros are left out."""
+    axes.autoscale(axis="y")
+    highest = axes.get_ylim()[1]
+    if highest > 100:
+        axes.axhline(100, color=BLACK, linewidth=0.8)
+    axes.set(ylim=(0, max(100, highest)), ylabel="% of the multiply-add peak", title="How much of the machine it uses")

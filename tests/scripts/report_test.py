@@ -115,6 +115,15 @@ class Content(WithFakeRun):
                        "trace is <b>1.5×</b>"):
             self.assertIn(quoted, page)
 
+    def test_shares_above_the_peak_are_seen_and_explained(self):
+        measured = results.from_folder(self.run_folder)
+        for series in measured.family("fisher"):
+            series.counters["peak_fraction"] = [1.25] * len(series.seconds)
+        self.assertIn("125% of the core's multiply-add peak: products with zeros are left out", findings.speed(measured))
+        figure = plots_cost.passes(measured)
+        self.addCleanup(matplotlib.pyplot.close, figure)
+        self.assertGreater(figure.axes[1].get_ylim()[1], 125)
+
     def test_an_overhead_within_the_spread_is_not_quoted(self):
         sentence = findings.penalty(self.measured)  # fake_run: 4% between medians, repetitions 5% apart
         self.assertIn("nothing measurable", sentence)
