@@ -52,6 +52,25 @@ TEST_CASE("several threads really run at once") {
   CHECK(met == 2);
 }
 
+TEST_CASE("what one worker cannot do is done by the others") {
+  // Task 0 ends only when all others have: whoever runs it is held up, and its part must not wait.
+  for (int threads : {2, 3, 7}) {
+    const Context context(threads);
+    constexpr int kTasks = 40;
+    std::atomic<int> done{0};
+    std::atomic<bool> all_others{false};
+    context.parallel_for(kTasks, [&](std::size_t task, std::size_t) {
+      if (task > 0) {
+        ++done;
+        return;
+      }
+      for (long i = 0; i < 20'000'000 && done < kTasks - 1; ++i) std::this_thread::yield();
+      all_others = done == kTasks - 1;
+    });
+    CHECK(all_others);
+  }
+}
+
 TEST_CASE("a context of one thread does not hold back another") {
   const Context one(1);
   const Context two(2);

@@ -97,7 +97,7 @@ std::size_t BlockPass::chain_rows(const Estimator& estimator) {
 
 std::size_t BlockPass::rows_per_thread(const Architecture& architecture, const Estimator& estimator,
                                        const Context& context) {
-  constexpr std::size_t kByChain = 4096, kByTile = 512;
+  constexpr std::size_t kByChain = 4096, kByTile = 1024;
   return sums_by_chain(architecture, estimator, kernels::kernel_table(context.isa()).lanes) ? kByChain
                                                                                             : kByTile;
 }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "fisherdiag/base/error.hpp"
+#include "fisherdiag/parallel/shared_tasks.hpp"
 
 namespace fisherdiag {
 
@@ -34,11 +35,12 @@ void allow_workers(int threads) {
 }  // namespace
 
 struct Context::State {
-  State(int threads, Isa level) : isa(level), arena(threads) {
+  State(int threads, Isa level) : isa(level), spins(threads <= default_threads()), arena(threads) {
     allow_workers(threads);
     arena.initialize();
   }
   Isa isa;
+  bool spins;
   oneapi::tbb::task_arena arena;
 };
 
@@ -64,12 +66,13 @@ void Context::parallel_for(std::size_t tasks,
     for (std::size_t task = 0; task < tasks; ++task) body(task, 0);
     return;
   }
+  // More threads than processors would spin where others could work.
+  SharedTasks shared(tasks, static_cast<std::size_t>(threads()), state_->spins, body);
   state_->arena.execute([&] {
     oneapi::tbb::parallel_for(
-        oneapi::tbb::blocked_range<std::size_t>(0, tasks, 1),
-        [&](const oneapi::tbb::blocked_range<std::size_t>& range) {
-          const auto worker = static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index());
-          for (std::size_t task = range.begin(); task < range.end(); ++task) body(task, worker);
+        oneapi::tbb::blocked_range<std::size_t>(0, static_cast<std::size_t>(threads()), 1),
+        [&](const auto&) {
+          shared.work(static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index()));
         },
         oneapi::tbb::simple_partitioner{});
   });
