@@ -2,12 +2,13 @@
 
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <string_view>
 #include <thread>
 
 #ifdef __linux__
@@ -39,7 +40,11 @@ std::uint64_t process_bytes(const std::string& key) {
   return value >> kibibytes ? kibibytes * kKibi : 0;
 }
 
-std::string first_line(const std::filesystem::path& path) {
+/// A processor's folder is this with its number. None is listed with std::filesystem's iterator: libstdc++'s
+/// ends the process where an allocation in it fails.
+constexpr std::string_view kCpus = "/sys/devices/system/cpu/cpu";
+
+std::string first_line(const std::string& path) {
   std::ifstream file(path);
   std::string line;
   std::getline(file, line);
@@ -84,9 +89,9 @@ std::string cpu_model() {
 
 int physical_cores() {
   std::set<std::string> cores;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator("/sys/devices/system/cpu", ignored)) {
-    const std::string siblings = first_line(entry.path() / "topology" / "thread_siblings_list");
+  for (long cpu = 0; cpu < ::sysconf(_SC_NPROCESSORS_CONF); ++cpu) {
+    const std::string siblings =
+        first_line(std::string(kCpus) + std::to_string(cpu) + "/topology/thread_siblings_list");
     if (!siblings.empty()) cores.insert(siblings);
   }
   if (!cores.empty()) return static_cast<int>(cores.size());
@@ -104,12 +109,12 @@ int affinity_cpus() {
 
 CacheSizes cache_sizes() {
   CacheSizes sizes;
-  std::error_code ignored;
-  for (const auto& entry :
-       std::filesystem::directory_iterator("/sys/devices/system/cpu/cpu0/cache", ignored)) {
-    if (first_line(entry.path() / "type") == "Instruction") continue;
-    const std::string level = first_line(entry.path() / "level");
-    const std::size_t size = sysfs_size(first_line(entry.path() / "size"));
+  for (int index = 0;; ++index) {
+    const std::string cache = std::string(kCpus) + "0/cache/index" + std::to_string(index);
+    const std::string level = first_line(cache + "/level");
+    if (level.empty()) break;
+    if (first_line(cache + "/type") == "Instruction") continue;
+    const std::size_t size = sysfs_size(first_line(cache + "/size"));
     if (level == "1") sizes.l1_data = size;
     if (level == "2") sizes.l2 = size;
     if (level == "3") sizes.l3 = size;

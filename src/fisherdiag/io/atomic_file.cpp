@@ -151,6 +151,24 @@ bool synced(int descriptor) {
   return ::fsync(descriptor) == 0;
 }
 
+/// Holds a shared lock on a file, if it is there, can be read and nobody else has it locked.
+class SharedLock {
+ public:
+  explicit SharedLock(const fs::path& path)
+      : descriptor_(open_retrying(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)) {
+    if (descriptor_ >= 0) [[maybe_unused]]
+      const int unlocked = ::flock(descriptor_, LOCK_SH | LOCK_NB);
+  }
+  ~SharedLock() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  SharedLock(const SharedLock&) = delete;
+  SharedLock& operator=(const SharedLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
 /// Swaps two existing files; false with errno set where that cannot be done.
 bool exchange(const fs::path& a, const fs::path& b) {
 #ifdef RENAME_EXCHANGE
@@ -241,6 +259,9 @@ void AtomicFile::commit() {
 
   const int folder = open_retrying(folder_of(path_), O_RDONLY | O_DIRECTORY);
   if (folder < 0) fail(path_, "cannot open its folder");
+  // The old file, as old as it may be, has the temporary name until the folder is synced: other writers must
+  // not take it for abandoned, for it is put back where that fails.
+  const SharedLock old_file(path_);
   Placed placed;
   try {
     placed = place(temporary_, path_);
