@@ -4,6 +4,7 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "train/continual_fixture.hpp"
 
 using namespace fisherdiag;
@@ -11,6 +12,8 @@ using Catch::Matchers::WithinRel;
 using fisherdiag::test::IdxFiles;
 using fisherdiag::test::split_stream;
 using fisherdiag::test::stream_architecture;
+using ::test::contains;
+using ::test::message_of;
 
 namespace {
 
@@ -48,6 +51,30 @@ TEST_CASE("average accuracy and forgetting of a matrix of accuracies") {
   REQUIRE_THAT(result.forgetting(), WithinRel(((0.95 - 0.7) + (0.8 - 0.6)) / 2, 1e-12));
   result.accuracy = {{0.9}};
   REQUIRE(result.forgetting() == 0);
+}
+
+TEST_CASE("a run whose Fisher diagonal would be exact over very many outputs learns nothing first",
+          "[train]") {
+  const IdxFiles a("a", 40, 4, 1), b("b", 40, 4, 2);
+  const TaskStream stream = contradicting_stream(a, b);
+  const auto refused = [&](const ContinualRequest& request) {
+    int steps = 0;
+    const std::string sentence = message_of<ArgumentError>([&] {
+      run_continual(stream, Architecture::parse("mlp:6-5000"), short_settings(), request, Context(1),
+                    [&steps] { return ++steps > 0; });
+    });
+    CHECK(steps == 0);
+    return sentence;
+  };
+  const std::string method = refused({ContinualMethod::parse("ewc-online:exact"), 1, std::nullopt, 1});
+  CAPTURE(method);
+  CHECK(contains(method, "method ewc-online:exact"));
+  CHECK(contains(method, "sketch"));
+  CHECK_FALSE(contains(method, "force"));
+  const std::string lambda =
+      refused({ContinualMethod::parse("ewc-online:sketch"), 0, LambdaTranslation::parse("exact:5"), 1});
+  CAPTURE(lambda);
+  CHECK(contains(lambda, "lambda exact:5"));
 }
 
 TEST_CASE("a run measures every task after every task, and the held-out samples at the end") {

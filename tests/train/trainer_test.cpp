@@ -9,12 +9,14 @@
 #include "fisherdiag/base/philox.hpp"
 #include "fisherdiag/train/metrics.hpp"
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "train/blobs.hpp"
 
 using namespace fisherdiag;
 using Catch::Matchers::WithinRel;
 using fisherdiag::test::make_blobs;
 using fisherdiag::testing::contains;
+using ::test::message_of;
 
 namespace {
 
@@ -215,17 +217,41 @@ TEST_CASE("train refuses what does not fit") {
   REQUIRE(std::ranges::equal(network.parameters(), small_network().parameters()));
 }
 
-TEST_CASE("training stops at a label outside the classes") {
-  Network network = small_network();
-  Optimizer optimizer(fast_adam(), network.parameters().size());
-  const auto data = make_dataset(std::vector<float>(8), 4, {0, 3});
-  REQUIRE_THROWS_AS(train(network, *data, optimizer, {}, Context(1)), DataError);
+TEST_CASE("training stops at a label outside the classes and names its sample, whichever batch it is in") {
+  TrainOptions options;
+  options.batch_size = 8;
+  std::vector<int> labels(40, 1);
+  labels[33] = 3;
+  const auto data = make_dataset(std::vector<float>(160), 4, labels);
+  // A graph has an engine of its own.
+  const Architecture graph = Architecture::parse(
+      R"({"input": [4], "layers": [{"type": "linear", "name": "a", "out": 4}, {"type": "relu"},
+          {"type": "linear", "name": "b", "out": 3}]})");
+  for (const Architecture& architecture : {Architecture::parse("mlp:4-3"), graph}) {
+    Network network = Network::random(architecture, 1);
+    Optimizer optimizer(fast_adam(), network.parameters().size());
+    const std::string sentence =
+        message_of<DataError>([&] { train(network, *data, optimizer, options, Context(1)); });
+    CAPTURE(sentence);
+    CHECK_THAT(sentence, contains("sample 33"));
+  }
 }
 
 TEST_CASE("training that diverges is an error") {
   TrainOptions options;
   options.iterations = 50;
-  REQUIRE_THROWS_AS(train_blobs(options, sgd(1e30), 1), DataError);
+  const auto diverging = [&] { train_blobs(options, sgd(1e30), 1); };
+  const std::string sentence = message_of<DataError>(diverging);
+  CAPTURE(sentence);
+  CHECK_THAT(sentence, contains("learning rate 1e+30"));
+  CHECK_THAT(sentence, contains("step 2 of 50"));
+  CHECK_THAT(sentence, !contains("lambda"));
+
+  EwcPenalty penalty(PenaltyForm::Merged, 1.0);
+  const std::size_t size = small_network().parameters().size();
+  penalty.add_task(std::vector<float>(size), std::vector<float>(size, 1));
+  options.penalty = &penalty;
+  CHECK_THAT(message_of<DataError>(diverging), contains("smaller lambda"));
 }
 
 TEST_CASE("three tasks: separate penalties and the merged one give the same loss and the same path") {

@@ -123,20 +123,25 @@ double norm_factor(const FisherOptions& options, const Sampling& sampling) {
 
 }  // namespace
 
-void require_feasible(const Architecture& architecture, const FisherOptions& options) {
+std::string infeasible(const Architecture& architecture, const FisherOptions& options) {
   const Estimator& exact = options.estimator;
-  if (exact.kind != EstimatorKind::Exact || options.force) return;
+  if (exact.kind != EstimatorKind::Exact || options.force) return {};
   const std::size_t seeds =
       seed_columns(exact, options.likelihood, architecture.outputs(), architecture.positions());
-  if (seeds <= kMostExactSeeds) return;
+  if (seeds <= kMostExactSeeds) return {};
   const auto gigaflops = [&](const Estimator& estimator) {
     return std::to_string(
         std::llround(std::ceil(1e-9 * fisher_flops_per_sample(architecture, estimator, options.likelihood))));
   };
-  throw ArgumentError("the exact Fisher of " + std::to_string(architecture.outputs()) + " outputs takes " +
-                      std::to_string(seeds) + " seeds and " + gigaflops(exact) +
-                      " Gflop for each sample; sketch and mc estimate it with one seed and " +
-                      gigaflops({EstimatorKind::Sketch}) + " Gflop, and --force computes it all the same");
+  return "the exact Fisher of " + std::to_string(architecture.outputs()) + " outputs takes " +
+         std::to_string(seeds) + " seeds and " + gigaflops(exact) +
+         " Gflop for each sample; sketch and mc estimate it with one seed and " +
+         gigaflops({EstimatorKind::Sketch}) + " Gflop";
+}
+
+void require_feasible(const Architecture& architecture, const FisherOptions& options) {
+  const std::string reason = infeasible(architecture, options);
+  if (!reason.empty()) throw ArgumentError(reason + ", and --force computes it all the same");
 }
 
 FisherDiagonal compute_fisher(const Network& network, Dataset& data, const FisherOptions& options,

@@ -58,8 +58,11 @@ struct FisherOptions {
 /// Seeds per sample, C - 1 of a softmax, up to which `exact` is computed without being asked twice.
 inline constexpr std::size_t kMostExactSeeds = 4096;
 
-/// Throws ArgumentError naming the cost and what to use instead where `exact` takes more seeds than that,
-/// unless options.force.
+/// Why `exact` of more seeds than that is not computed, with its cost and what to use instead; empty where it
+/// is one of fewer, another estimator or options.force.
+std::string infeasible(const Architecture& architecture, const FisherOptions& options);
+
+/// Throws ArgumentError saying so.
 void require_feasible(const Architecture& architecture, const FisherOptions& options);
 
 /// Where the time of a pass went, and its work; of a resumed one together with what came before.

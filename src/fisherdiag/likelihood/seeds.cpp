@@ -6,6 +6,7 @@
 #include <string>
 
 #include "fisherdiag/base/error.hpp"
+#include "fisherdiag/base/non_finite_error.hpp"
 #include "fisherdiag/likelihood/output_model.hpp"
 #include "fisherdiag/likelihood/seed_source.hpp"
 
@@ -30,8 +31,8 @@ void check_logits(MatrixView<const float> logits, std::span<const std::uint64_t>
     if (all_finite(logits.row(r), logits.cols)) continue;
     std::size_t c = 0;
     while (std::isfinite(logits(r, c))) ++c;
-    throw DataError("sample " + std::to_string(samples[r]) + ": output " + std::to_string(c) +
-                    " of the network is not finite");
+    throw NonFiniteError("sample " + std::to_string(samples[r]) + ": output " + std::to_string(c) +
+                         " of the network is not finite");
   }
 }
 

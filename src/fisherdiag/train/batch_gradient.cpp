@@ -9,6 +9,7 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/float_mode.hpp"
+#include "fisherdiag/base/non_finite_error.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
 #include "fisherdiag/nn/packed_network.hpp"
 #include "fisherdiag/nn/skip_buffer.hpp"
@@ -196,7 +197,7 @@ struct BatchGradient::State {
     const auto parts = static_cast<std::ptrdiff_t>((inputs.rows + kLossRows - 1) / kLossRows);
     const double loss =
         std::accumulate(losses.begin(), losses.begin() + parts, 0.0) / static_cast<double>(inputs.rows);
-    if (!std::isfinite(loss)) throw DataError("the training loss is not finite; lower the learning rate");
+    if (!std::isfinite(loss)) throw NonFiniteError("the loss is not finite");
     return loss;
   }
 
@@ -284,6 +285,11 @@ double BatchGradient::step_graph(const Network& network, MatrixView<const float>
   begin().apply_all(graph_gradient_, graph_->context());
   step_seconds += seconds_since(start);
   return loss;
+}
+
+void BatchGradient::name_rows(std::span<const std::uint64_t> samples) {
+  if (graph_) return graph_->name_rows(samples);
+  std::ranges::copy(samples, state_->samples.begin());
 }
 
 void BatchGradient::forward(const Network& network, MatrixView<const float> inputs,

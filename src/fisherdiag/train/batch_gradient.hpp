@@ -31,7 +31,8 @@ class BatchGradient {
   /// Returns the mean nll over the batch (nats) and overwrites `gradient` [P] with its gradient. The nll of a
   /// sample is the sum over the network's positions, those whose label is kIgnoredLabel left out.
   /// inputs [n, inputs()], targets [n, target_width()] (categorical: class indices); 1 <= n <= max_batch.
-  /// Throws DataError for a label outside the classes or a loss that is not finite.
+  /// Throws DataError for a label outside the classes, NonFiniteError where outputs or the loss are not
+  /// finite.
   double compute(const Network& network, MatrixView<const float> inputs, MatrixView<const float> targets,
                  std::span<float> gradient);
 
@@ -43,6 +44,9 @@ class BatchGradient {
   /// number, to `step_seconds`.
   double step(const Network& network, MatrixView<const float> inputs, MatrixView<const float> targets,
               const std::function<OptimizerStep()>& begin, double& step_seconds);
+
+  /// What errors call the rows of batches from now on, instead of 0, 1, ...; at most max_batch of them.
+  void name_rows(std::span<const std::uint64_t> samples);
 
   /// Network outputs z [n positions(), outputs()] for inputs [n, inputs()]; 1 <= n <= max_batch.
   void forward(const Network& network, MatrixView<const float> inputs, MatrixView<float> outputs);

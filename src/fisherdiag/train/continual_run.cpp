@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <string>
 #include <utility>
 
 #include "fisherdiag/base/error.hpp"
@@ -48,6 +49,10 @@ class Run {
         sequence_(stream.sequence(request.seed)),
         network_(Network::random(architecture, request.seed)),
         optimizer_(new_optimizer()) {
+    if (request.method.uses_fisher())
+      require_feasible(request.method.fisher, "method", request.method.name());
+    if (request.translation)
+      require_feasible(request.translation->reference, "lambda", request.translation->name());
     if (request.method.has_penalty() && !request.translation) start_penalty(request.lambda);
   }
 
@@ -64,6 +69,15 @@ class Run {
   }
 
  private:
+  /// Before a task is learned, so that a Fisher diagonal that will not be computed costs nothing.
+  void require_feasible(const FisherChoice& choice, const std::string& what, const std::string& name) const {
+    if (!sequence_.tasks.front().outputs.empty()) return;  // a head of few outputs
+    FisherOptions options;
+    options.estimator.kind = choice.kind;
+    const std::string reason = infeasible(network_.architecture(), options);
+    if (!reason.empty()) throw ArgumentError(what + " " + name + ": " + reason);
+  }
+
   Optimizer new_optimizer() const {
     OptimizerOptions options;
     options.learning_rate = settings_.learning_rate;

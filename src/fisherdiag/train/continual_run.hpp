@@ -55,7 +55,9 @@ struct ContinualResult {
 /// stops the run with InterruptedError when it returns false.
 ///
 /// The same arguments give the same accuracies and parameters for every number of threads. Errors: as train,
-/// compute_fisher and EwcPenalty; DataError where a lambda cannot be translated because a trace is 0.
+/// compute_fisher and EwcPenalty; ArgumentError, before anything is learned, for `exact` of very many outputs
+/// (infeasible in fisher/compute.hpp), which a run has no way to force; DataError where a lambda cannot be
+/// translated because a trace is 0.
 ContinualResult run_continual(const TaskStream& stream, const Architecture& architecture,
                               const ContinualSettings& settings, const ContinualRequest& request,
                               const Context& context, const std::function<bool()>& progress = {});

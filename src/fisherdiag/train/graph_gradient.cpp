@@ -7,6 +7,7 @@
 
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/base/float_mode.hpp"
+#include "fisherdiag/base/non_finite_error.hpp"
 #include "fisherdiag/likelihood/sequence_loss.hpp"
 
 namespace fisherdiag {
@@ -61,7 +62,9 @@ GraphGradient::GraphGradient(const Architecture& architecture, Likelihood likeli
       network_(architecture_, context),
       layout_(architecture_, whole_batch(max_batch), likelihood, network_.kernels().lanes),
       max_batch_(max_batch),
-      losses_((max_batch + layout_.chunk - 1) / layout_.chunk) {
+      losses_((max_batch + layout_.chunk - 1) / layout_.chunk),
+      samples_(max_batch) {
+  std::iota(samples_.begin(), samples_.end(), std::uint64_t{0});
   const std::size_t lanes = network_.kernels().lanes;
   make_tiles();
   std::size_t tile_floats = 0;
@@ -146,8 +149,7 @@ double GraphGradient::backward_chunk(MatrixView<const float> targets, std::size_
   const MatrixView<float> z{worker.logits.data(), count * positions, outputs};
   const MatrixView<float> residual{worker.residuals.data(), count * positions, outputs};
   network_.kernels().from_strips(worker.values.back(), z.data, outputs);
-  std::vector<std::uint64_t> samples(count);
-  std::iota(samples.begin(), samples.end(), static_cast<std::uint64_t>(first));
+  const auto samples = std::span<const std::uint64_t>(samples_).subspan(first, count);
   const MatrixView<const float> rows(targets.row(first), count, targets.cols, targets.stride);
   const double loss =
       heads_.empty() ? sequence_nll_and_residuals(likelihood_, z, rows, samples, network_.kernels(), residual)
@@ -227,8 +229,12 @@ double GraphGradient::compute(const Network& network, MatrixView<const float> in
   const auto chunks = static_cast<std::ptrdiff_t>((inputs.rows + layout_.chunk - 1) / layout_.chunk);
   const double loss =
       std::accumulate(losses_.begin(), losses_.begin() + chunks, 0.0) / static_cast<double>(inputs.rows);
-  if (!std::isfinite(loss)) throw DataError("the training loss is not finite; lower the learning rate");
+  if (!std::isfinite(loss)) throw NonFiniteError("the loss is not finite");
   return loss;
+}
+
+void GraphGradient::name_rows(std::span<const std::uint64_t> samples) {
+  std::ranges::copy(samples, samples_.begin());
 }
 
 void GraphGradient::forward(const Network& network, MatrixView<const float> inputs,

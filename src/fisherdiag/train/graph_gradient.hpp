@@ -26,6 +26,7 @@ class GraphGradient {
   double compute(const Network& network, MatrixView<const float> inputs, MatrixView<const float> targets,
                  std::span<float> gradient);
   void forward(const Network& network, MatrixView<const float> inputs, MatrixView<float> outputs);
+  void name_rows(std::span<const std::uint64_t> samples);
   const Context& context() const { return context_; }
 
  private:
@@ -62,7 +63,8 @@ class GraphGradient {
   AlignedBuffer<float> kept_gradients_;                      // [batch, vector elements]
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Tile> tiles_;
-  std::vector<double> losses_;  // per chunk
+  std::vector<double> losses_;          // per chunk
+  std::vector<std::uint64_t> samples_;  // names of a batch's rows
 };
 
 }  // namespace fisherdiag

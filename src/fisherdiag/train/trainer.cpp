@@ -4,12 +4,14 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "fisherdiag/base/aligned.hpp"
 #include "fisherdiag/base/error.hpp"
+#include "fisherdiag/base/non_finite_error.hpp"
 #include "fisherdiag/base/philox.hpp"
 #include "fisherdiag/likelihood/sequence_seeds.hpp"
 #include "fisherdiag/train/batch_gradient.hpp"
@@ -48,7 +50,7 @@ class BatchSource {
 
   /// A new random order of samples: Fisher-Yates.
   void shuffle(std::uint64_t seed, std::uint64_t epoch) {
-    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    std::iota(order_.begin(), order_.end(), std::uint64_t{0});
     RandomStream random(seed, random_stream::kShuffle, epoch);
     for (std::size_t i = order_.size(); i > 1; --i)
       std::swap(order_[i - 1], order_[static_cast<std::size_t>(random.next_below(i))]);
@@ -66,13 +68,17 @@ class BatchSource {
     });
   }
 
+  /// Which samples the batch has.
+  std::span<const std::uint64_t> names(std::size_t first, std::size_t rows) const {
+    return std::span(order_).subspan(first, rows);
+  }
   MatrixView<const float> inputs(std::size_t rows) const { return {batch_inputs_.data(), rows, features_}; }
   MatrixView<const float> targets(std::size_t rows) const { return {batch_targets_.data(), rows, width_}; }
 
  private:
   std::size_t features_;
   std::size_t width_;
-  std::vector<std::size_t> order_;
+  std::vector<std::uint64_t> order_;
   AlignedBuffer<float> inputs_;
   AlignedBuffer<float> targets_;
   AlignedBuffer<float> batch_inputs_;
@@ -94,11 +100,20 @@ void check(const Network& network, const Dataset& dataset, const Optimizer& opti
   require_fit(dataset, network.architecture(), options.likelihood);
 }
 
-void require_finite(std::span<const float> parameters) {
+[[noreturn]] void throw_diverged(const Optimizer& optimizer, const EwcPenalty* penalty,
+                                 const std::string& what) {
+  std::ostringstream sentence;
+  sentence << "training diverged with learning rate " << optimizer.options().learning_rate << ": " << what
+           << "; a smaller rate" << (penalty && penalty->tasks() > 0 ? " or a smaller lambda" : "")
+           << " may help";
+  throw DataError(sentence.str());
+}
+
+void require_finite(std::span<const float> parameters, const Optimizer& optimizer,
+                    const EwcPenalty* penalty) {
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (!std::isfinite(parameters[i]))
-      throw DataError("training diverged: parameter " + std::to_string(i) +
-                      " is not finite; a smaller learning rate may help");
+      throw_diverged(optimizer, penalty, "parameter " + std::to_string(i) + " is not finite at the end");
 }
 
 }  // namespace
@@ -117,6 +132,17 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
 
   const std::size_t per_epoch = (source.size() + batch_size - 1) / batch_size;
   const std::size_t iterations = options.iterations ? options.iterations : options.epochs * per_epoch;
+  const auto step = [&](std::size_t iteration, std::size_t rows, double& step_seconds) {
+    try {
+      return batch_gradient.step(network, source.inputs(rows), source.targets(rows), begin_step,
+                                 step_seconds);
+    } catch (const NonFiniteError&) {
+      if (iteration == 0) throw;
+      throw_diverged(optimizer, options.penalty,
+                     "at step " + std::to_string(iteration + 1) + " of " + std::to_string(iterations) +
+                         " the network's outputs or their loss are not finite");
+    }
+  };
   TrainResult result;
   double epoch_nll = 0;
   std::size_t epoch_samples = 0;
@@ -132,8 +158,8 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
     source.gather(batch * batch_size, rows, context);
     if (options.schedule == RateSchedule::Linear)
       optimizer.set_rate_scale(1 - static_cast<double>(iteration) / static_cast<double>(iterations));
-    const double loss = batch_gradient.step(network, source.inputs(rows), source.targets(rows), begin_step,
-                                            result.step_seconds);
+    batch_gradient.name_rows(source.names(batch * batch_size, rows));
+    const double loss = step(iteration, rows, result.step_seconds);
     epoch_nll += loss * static_cast<double>(rows);
     epoch_samples += rows;
     result.samples += rows;
@@ -142,7 +168,7 @@ TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, cons
                              std::to_string(iterations) + " iterations");
   }
   optimizer.set_rate_scale(1);
-  require_finite(network.parameters());
+  require_finite(network.parameters(), optimizer, options.penalty);
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   result.iterations = iterations;
   result.loss = epoch_nll / static_cast<double>(epoch_samples);

@@ -59,10 +59,10 @@ struct TrainResult {
 /// sample.
 ///
 /// The same network, data, options and optimiser state give the same bits for every number of threads.
-/// Errors: ArgumentError for options or a dataset or optimiser that do not fit; DataError for a bad label or
-/// a loss or parameter that is not finite, or
-/// where no label counts; IoError, FormatError from the data; InterruptedError when progress
-/// returns false (the network then has the parameters of that iteration).
+/// Errors: ArgumentError for options or a dataset or optimiser that do not fit; DataError naming the sample
+/// for a bad label, naming the learning rate where outputs, their loss or a parameter stop being finite, and
+/// where no label counts; IoError, FormatError from the data; InterruptedError when progress returns false
+/// (the network then has the parameters of that iteration).
 TrainResult train(Network& network, Dataset& dataset, Optimizer& optimizer, const TrainOptions& options,
                   const Context& context);
 
