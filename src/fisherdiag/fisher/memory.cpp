@@ -13,7 +13,7 @@ namespace fisherdiag {
 namespace {
 
 /// Blocks larger than this leave the caches of any machine and gain nothing.
-constexpr std::size_t kMostBlockBytes = std::size_t{96} << 20;
+constexpr std::size_t kMostBlockBytes = std::size_t{64} << 20;
 /// What the tool was measured to touch beyond its buffers once it runs, mostly code and the heap's own pages:
 /// 0.5 to 1.2 MiB, and less than 0.1 MiB for every thread.
 constexpr std::size_t kTouchedBytes = std::size_t{3} << 19;

@@ -19,6 +19,7 @@ namespace fisherdiag {
 namespace {
 
 constexpr double kRunSeconds = 0.7;          // one calibration pass aims at this
+constexpr double kLongestRunSeconds = 2.0;   // a large model's may take so long: its blocks are measured whole
 constexpr double kCalibrationSeconds = 1.0;  // no further pass is begun after
 constexpr std::size_t kMostRuns = 5;
 constexpr std::size_t kMostBlocks = 48;
@@ -89,16 +90,18 @@ struct CalibrationSize {
   std::size_t block_rows, blocks;
 };
 
-/// Blocks that take kRunSeconds by a guess of the model's speed: at least two, so that one is warm.
+/// Blocks that take kRunSeconds by a guess of the model's speed: at least two, so that one is warm. Smaller
+/// blocks than the pass's touch F more often for a row, so only those too slow to measure are cut.
 CalibrationSize choose_size(const Architecture& architecture, const FisherOptions& options,
                             std::size_t block_rows, const Context& context) {
   const double speed = kExpectedPeak * quick_peak(kernels::kernel_table(context.isa())) * context.threads();
   const double row_seconds =
       fisher_flops_per_sample(architecture, options.estimator, options.likelihood) / speed;
   const auto affordable = static_cast<std::size_t>(kRunSeconds / row_seconds);
+  const auto most = static_cast<std::size_t>(kLongestRunSeconds / row_seconds);
   const std::size_t chain = pass_chain_rows(architecture, options, context);
   std::size_t rows = block_rows;
-  while (rows > chain && 2 * rows > affordable) rows = std::max<std::size_t>(rows / 2 / chain, 1) * chain;
+  while (rows > chain && 2 * rows > most) rows = std::max<std::size_t>(rows / 2 / chain, 1) * chain;
   return {rows, std::clamp<std::size_t>(affordable / rows, 2, kMostBlocks)};
 }
 
