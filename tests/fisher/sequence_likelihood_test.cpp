@@ -1,10 +1,9 @@
 #include <cmath>
 
-#include "fisher/fisher_fixture.hpp"
+#include "fisher/sequence_fixture.hpp"
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/memory.hpp"
 #include "fisherdiag/fisher/pass.hpp"
-#include "reference/sequence_reference.hpp"
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 
@@ -15,16 +14,8 @@ namespace {
 
 constexpr std::size_t kPositions = 3, kClasses = 3;
 
-/// Next-token models: of tokens, with the table of embeddings used again at the output, and of numbers.
-const char* const kTied = R"({"sequence": [3], "layers": [
-    {"type": "embedding", "name": "table", "tokens": 3, "out": 6}, {"type": "positional_embedding", "name": "place"},
-    {"type": "layer_norm", "name": "norm1"}, {"type": "linear", "name": "in_proj", "out": 18},
-    {"type": "attention", "heads": 2, "causal": true}, {"type": "linear", "name": "out_proj", "out": 6},
-    {"type": "add", "from": ["out_proj", "place"]}, {"type": "layer_norm", "name": "norm2"},
-    {"type": "linear", "name": "head", "out": 3, "weight": "table.weight", "bias": false}]})";
-const char* const kNumbers = R"({"sequence": [3, 4], "layers": [{"type": "linear", "name": "a", "out": 5},
-    {"type": "attention", "heads": 1, "from": ["a", "a", "a"]}, {"type": "tanh"},
-    {"type": "linear", "name": "head", "out": 3}]})";
+const std::string kTied = tied_model(kPositions, kClasses);
+const std::string kNumbers = number_model(kPositions, 4, 5, kClasses);
 
 const std::vector<EstimatorKind> kKinds{EstimatorKind::Empirical,  EstimatorKind::Exact,
                                         EstimatorKind::MonteCarlo, EstimatorKind::Sketch,
@@ -34,19 +25,13 @@ Estimator estimator_of(EstimatorKind kind, LikelihoodUnit unit) {
   return {.kind = kind, .draws = 2, .seed = 4, .batch_size = 3, .unit = unit};
 }
 
-Samples sequences(const Network& network, std::size_t count, std::size_t ignored) {
-  const Architecture& architecture = network.architecture();
-  return reference::random_sequences(count, architecture.inputs(), architecture.graph()->tokens(), kPositions,
-                                     kClasses, ignored, 5);
-}
-
 }  // namespace
 
 TEST_CASE("every estimator of sequences and of tokens gives the diagonal of the definition", "[fisher]") {
-  for (const char* json : {kTied, kNumbers})
+  for (const std::string& json : {kTied, kNumbers})
     for (const std::size_t ignored : {0, 3}) {
       const Network network = make_network(json, 3, 1.5F);
-      const Samples samples = sequences(network, 11, ignored);
+      const Samples samples = sequences_of(network, 11, ignored);
       for (const LikelihoodUnit unit : {LikelihoodUnit::Sequence, LikelihoodUnit::Token})
         for (const EstimatorKind kind : kKinds) {
           if (kind == EstimatorKind::Batched && unit == LikelihoodUnit::Token) continue;
@@ -63,7 +48,7 @@ TEST_CASE("every estimator of sequences and of tokens gives the diagonal of the 
 TEST_CASE("the likelihood of tokens is another quantity than that of sequences, but not for exact",
           "[fisher]") {
   const Network network = make_network(kTied, 3);
-  const Samples samples = sequences(network, 20, 0);
+  const Samples samples = sequences_of(network, 20, 0);
   const auto both = [&](EstimatorKind kind) {
     const Vector tokens = values_of(compute(network, samples, estimator_of(kind, LikelihoodUnit::Token)));
     return reference::relative_error(
@@ -75,7 +60,7 @@ TEST_CASE("the likelihood of tokens is another quantity than that of sequences, 
 
 TEST_CASE("mc and sketch of sequences are unbiased for exact", "[fisher]") {
   const Network network = make_network(kTied, 3, 0.4F);  // timid: draws differ
-  const Samples samples = sequences(network, 4, 0);
+  const Samples samples = sequences_of(network, 4, 0);
   const double exact = compute(network, samples, {EstimatorKind::Exact}).trace();
   for (const EstimatorKind kind : {EstimatorKind::MonteCarlo, EstimatorKind::Sketch})
     for (const LikelihoodUnit unit : {LikelihoodUnit::Sequence, LikelihoodUnit::Token}) {
@@ -99,7 +84,7 @@ TEST_CASE("mc and sketch of sequences are unbiased for exact", "[fisher]") {
 
 TEST_CASE("values at the positions of a sequence have a likelihood too", "[fisher]") {
   const Network network = make_network(kNumbers, 3);
-  Samples samples = sequences(network, 6, 0);
+  Samples samples = sequences_of(network, 6, 0);
   samples.target_width = kPositions * kClasses;
   samples.targets.clear();
   for (std::size_t i = 0; i < samples.size() * samples.target_width; ++i)
@@ -113,7 +98,7 @@ TEST_CASE("values at the positions of a sequence have a likelihood too", "[fishe
 TEST_CASE("the diagonal of sequences has the same bits for every number of threads and memory bound",
           "[fisher]") {
   const Network network = make_network(kTied, 3);
-  const Samples samples = sequences(network, 300, 5);
+  const Samples samples = sequences_of(network, 300, 5);
   const auto data = reference::to_dataset(samples);
   for (const EstimatorKind kind :
        {EstimatorKind::Empirical, EstimatorKind::Exact, EstimatorKind::MonteCarlo}) {
@@ -135,7 +120,7 @@ TEST_CASE("the diagonal of sequences has the same bits for every number of threa
 
 TEST_CASE("the metadata says of what the likelihood was", "[fisher]") {
   const Network network = make_network(kTied, 3);
-  const Samples samples = sequences(network, 3, 0);
+  const Samples samples = sequences_of(network, 3, 0);
   const FisherMetadata tokens =
       compute(network, samples, estimator_of(EstimatorKind::Empirical, LikelihoodUnit::Token)).metadata();
   CHECK(tokens.to_strings().at("likelihood_unit") == "token");
@@ -145,7 +130,7 @@ TEST_CASE("the metadata says of what the likelihood was", "[fisher]") {
 
 TEST_CASE("a likelihood of sequences that makes no sense is refused", "[fisher]") {
   const Network network = make_network(kTied, 3);
-  Samples samples = sequences(network, 5, 0);
+  Samples samples = sequences_of(network, 5, 0);
   const Estimator batched = estimator_of(EstimatorKind::Batched, LikelihoodUnit::Token);
   CHECK(contains(message_of<ArgumentError>([&] { compute(network, samples, batched); }),
                  "'batched' adds gradients before it squares them"));

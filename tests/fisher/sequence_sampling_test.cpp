@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "fisher/outcomes.hpp"
+#include "fisher/sequence_fixture.hpp"
 #include "fisher/subset_runs.hpp"
 #include "fisherdiag/fisher/pass.hpp"
 #include "fisherdiag/fisher/sample_scores.hpp"
 #include "fisherdiag/fisher/trace_parts.hpp"
-#include "reference/sequence_reference.hpp"
 #include "support/catch.hpp"
 
 using namespace fisherdiag;
@@ -18,19 +18,11 @@ namespace {
 
 constexpr std::size_t kPositions = 3, kClasses = 3;
 
-/// Next-token models: of tokens, with the table of embeddings used again at the output, and of numbers.
-const char* const kTied = R"({"sequence": [3], "layers": [
-    {"type": "embedding", "name": "table", "tokens": 3, "out": 6}, {"type": "positional_embedding", "name": "place"},
-    {"type": "layer_norm", "name": "norm1"}, {"type": "linear", "name": "in_proj", "out": 18},
-    {"type": "attention", "heads": 2, "causal": true}, {"type": "linear", "name": "out_proj", "out": 6},
-    {"type": "add", "from": ["out_proj", "place"]}, {"type": "layer_norm", "name": "norm2"},
-    {"type": "linear", "name": "head", "out": 3, "weight": "table.weight", "bias": false}]})";
-const char* const kNumbers = R"({"sequence": [3, 4], "layers": [{"type": "linear", "name": "a", "out": 5},
-    {"type": "attention", "heads": 1, "from": ["a", "a", "a"]}, {"type": "tanh"},
-    {"type": "linear", "name": "head", "out": 3}]})";
+const std::string kTied = tied_model(kPositions, kClasses);
+const std::string kNumbers = number_model(kPositions, 4, 5, kClasses);
 
 struct Setting {
-  const char* json;
+  std::string json;
   EstimatorKind kind;
   LikelihoodUnit unit;
   std::size_t ignored;  // one label in so many; 0: none
@@ -39,7 +31,7 @@ struct Setting {
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> all = [] {
     std::vector<Setting> list;
-    for (const char* json : {kTied, kNumbers})
+    for (const std::string& json : {kTied, kNumbers})
       for (const EstimatorKind kind :
            {EstimatorKind::Empirical, EstimatorKind::Exact, EstimatorKind::Predicted})
         for (const LikelihoodUnit unit : {LikelihoodUnit::Sequence, LikelihoodUnit::Token})
@@ -47,12 +39,6 @@ const std::vector<Setting>& settings() {
     return list;
   }();
   return all;
-}
-
-Samples sequences(const Network& network, std::size_t count, std::size_t ignored) {
-  const Architecture& architecture = network.architecture();
-  return reference::random_sequences(count, architecture.inputs(), architecture.graph()->tokens(), kPositions,
-                                     kClasses, ignored, 5);
 }
 
 /// Each sample's own diagonal by the definition.
@@ -99,7 +85,7 @@ TEST_CASE("what each sequence adds to each layer is that of the definition", "[f
   for (const Setting& setting : settings()) {
     CAPTURE(setting.json, estimator_name(setting.kind), likelihood_unit_name(setting.unit), setting.ignored);
     const Network network = make_network(setting.json, 3, 1.5F);
-    const Samples samples = sequences(network, 4, setting.ignored);
+    const Samples samples = sequences_of(network, 4, setting.ignored);
     const std::vector<ParameterTensor>& tensors = network.architecture().parameters();
     const std::vector<std::size_t> parts = trace_parts(tensors);
     const std::size_t count = trace_part_count(tensors);
@@ -130,7 +116,7 @@ TEST_CASE("standard errors of sequences are those of the definition", "[fisher]"
   for (const Setting& setting : settings()) {
     CAPTURE(setting.json, estimator_name(setting.kind), likelihood_unit_name(setting.unit), setting.ignored);
     const Network network = make_network(setting.json, 3, 1.5F);
-    const Samples samples = sequences(network, 9, setting.ignored);
+    const Samples samples = sequences_of(network, 9, setting.ignored);
     FisherOptions options;
     options.estimator = estimator_of(setting);
     options.standard_error = true;
@@ -158,7 +144,7 @@ TEST_CASE("standard errors of sequences are those of the definition", "[fisher]"
 
 TEST_CASE("a subset of sequences is unbiased, and its standard error is honest", "[fisher]") {
   const Network network = make_network(kTied, 3, 1.5F);
-  const Samples samples = sequences(network, 40, 4);
+  const Samples samples = sequences_of(network, 40, 4);
   constexpr std::size_t kTrials = 400, kScalars = 10;
   const Scalars scalars(kScalars, network.parameters().size(), 5);
   for (const auto& [kind, unit] : {std::pair(EstimatorKind::Empirical, LikelihoodUnit::Sequence),
@@ -200,7 +186,7 @@ TEST_CASE("a subset of sequences is unbiased, and its standard error is honest",
 
 TEST_CASE("sequences are scored by what their positions add to a last layer that is linear", "[fisher]") {
   const Network network = make_network(kNumbers, 3, 1.5F);
-  const Samples samples = sequences(network, 5, 3);
+  const Samples samples = sequences_of(network, 5, 3);
   const auto data = reference::to_dataset(samples);
   for (const EstimatorKind kind : {EstimatorKind::Empirical, EstimatorKind::Exact}) {
     // Token by token: the cross terms of a sequence's own square are left out.
@@ -223,7 +209,7 @@ TEST_CASE("sequences are scored by what their positions add to a last layer that
 
 TEST_CASE("until over sequences stops where it is good enough", "[fisher]") {
   const Network network = make_network(kTied, 3, 1.5F);
-  const Samples samples = sequences(network, 2500, 4);
+  const Samples samples = sequences_of(network, 2500, 4);
   const Vector all = reference::sequence_diagonal(reference::make_mlp(network), samples, kPositions,
                                                   {.kind = EstimatorKind::Empirical});
   const double truth = std::accumulate(all.begin(), all.end(), 0.0);
@@ -245,9 +231,9 @@ TEST_CASE("until over sequences stops where it is good enough", "[fisher]") {
 
 TEST_CASE("subsets and standard errors of sequences have the same bits for every number of threads",
           "[fisher]") {
-  for (const char* json : {kTied, kNumbers}) {
+  for (const std::string& json : {kTied, kNumbers}) {
     const Network network = make_network(json, 3, 1.5F);
-    const Samples samples = sequences(network, 300, 4);
+    const Samples samples = sequences_of(network, 300, 4);
     for (const LikelihoodUnit unit : {LikelihoodUnit::Sequence, LikelihoodUnit::Token})
       for (const EstimatorKind kind :
            {EstimatorKind::Empirical, EstimatorKind::Exact, EstimatorKind::Sketch}) {

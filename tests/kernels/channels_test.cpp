@@ -87,6 +87,26 @@ TEST_CASE("activations and their derivatives are right", "[kernels]") {
   });
 }
 
+TEST_CASE("an activation that leaves its slope has the bits of one that does not", "[kernels]") {
+  for_every_level([](const KernelTable& k, StripMatrix& x, StripMatrix& delta, StripMatrix& out) {
+    for (Function f : kFunctions)
+      for (const bool add : {false, true}) {
+        CAPTURE(static_cast<int>(f), add);
+        StripMatrix slope = x.copy(), below = delta.copy(), expected = delta.copy();
+        StripMatrix plain(x.rows_, x.cols_, k);
+        k.activate(f, x.view(), plain.view());
+        k.activate_keeping_slope(f, slope.view(), out.view());
+        k.activate_backward(f, x.view(), delta.view(), add, expected.view());
+        k.multiply_slope(slope.view(), delta.view(), add, below.view());
+        for (std::size_t r = 0; r < x.rows_; ++r)
+          for (std::size_t c = 0; c < x.cols_; ++c) {
+            REQUIRE(out(r, c) == plain(r, c));
+            REQUIRE(below(r, c) == expected(r, c));
+          }
+      }
+  });
+}
+
 TEST_CASE("scale_columns scales, shifts and adds", "[kernels]") {
   for_every_level([](const KernelTable& k, StripMatrix& x, StripMatrix&, StripMatrix& out) {
     std::vector<float> scale(48), shift(48);

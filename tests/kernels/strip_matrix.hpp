@@ -1,6 +1,7 @@
 // A matrix in strips whose padding is poisoned, and the naive products kernels are judged by.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <vector>
@@ -13,11 +14,20 @@ namespace fisherdiag::testing {
 
 struct StripMatrix {
   StripMatrix(std::size_t rows, std::size_t cols, const kernels::KernelTable& k)
-      : rows_(rows), cols_(cols), lanes_(k.lanes), buffer_(rows, cols, k.lanes) {
+      : StripMatrix(rows, cols, k.lanes) {}
+  StripMatrix(std::size_t rows, std::size_t cols, std::size_t lanes)
+      : rows_(rows), cols_(cols), lanes_(lanes), buffer_(rows, cols, lanes) {
     const kernels::Strips all = buffer_.view();
     const std::size_t strips = (cols + lanes_ - 1) / lanes_;
     for (std::size_t i = 0; i < strips * all.stride; ++i)
       all.data[i] = std::numeric_limits<float>::quiet_NaN();
+  }
+
+  /// The same numbers, padding included.
+  StripMatrix copy() {
+    StripMatrix result(rows_, cols_, lanes_);
+    std::copy_n(view().data, StripBuffer::floats(rows_, cols_, lanes_), result.view().data);
+    return result;
   }
 
   /// Values in [-1, 1); the padding stays NaN.

@@ -2,13 +2,12 @@
 #include <cmath>
 #include <vector>
 
-#include "fisher/fisher_fixture.hpp"
+#include "fisher/sequence_fixture.hpp"
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/train/batch_gradient.hpp"
 #include "fisherdiag/train/metrics.hpp"
 #include "fisherdiag/train/task_stream.hpp"
 #include "fisherdiag/train/trainer.hpp"
-#include "reference/sequence_reference.hpp"
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 
@@ -19,19 +18,11 @@ namespace {
 
 constexpr std::size_t kPositions = 4, kClasses = 5;
 
-/// Next-token models: of tokens, with the table of embeddings used again at the output, and of numbers.
-const char* const kTied = R"({"sequence": [4], "layers": [
-    {"type": "embedding", "name": "table", "tokens": 5, "out": 6}, {"type": "positional_embedding", "name": "place"},
-    {"type": "layer_norm", "name": "norm1"}, {"type": "linear", "name": "in_proj", "out": 18},
-    {"type": "attention", "heads": 2, "causal": true}, {"type": "linear", "name": "out_proj", "out": 6},
-    {"type": "add", "from": ["out_proj", "place"]}, {"type": "layer_norm", "name": "norm2"},
-    {"type": "linear", "name": "head", "out": 5, "weight": "table.weight", "bias": false}]})";
-const char* const kNumbers = R"({"sequence": [4, 3], "layers": [{"type": "linear", "name": "a", "out": 6},
-    {"type": "attention", "heads": 1, "from": ["a", "a", "a"]}, {"type": "tanh"},
-    {"type": "linear", "name": "head", "out": 5}]})";
+const std::string kTied = tied_model(kPositions, kClasses);
+const std::string kNumbers = number_model(kPositions, 3, 6, kClasses);
 
 struct Problem {
-  const char* json;
+  std::string json;
   Likelihood likelihood;
   std::size_t ignored;  // one label in so many; 0: none
 };
@@ -42,9 +33,7 @@ const Problem kProblems[] = {{kTied, Likelihood::Categorical, 0},
                              {kNumbers, Likelihood::Poisson, 0}};
 
 Samples samples_of(const Network& network, std::size_t count, Likelihood likelihood, std::size_t ignored) {
-  const Architecture& architecture = network.architecture();
-  Samples samples = reference::random_sequences(count, architecture.inputs(), architecture.graph()->tokens(),
-                                                kPositions, kClasses, ignored, 5);
+  Samples samples = sequences_of(network, count, ignored);
   if (likelihood == Likelihood::Categorical) return samples;
   const Samples values = reference::random_samples(count, 1, kPositions * kClasses, likelihood, 6);
   samples.targets = values.targets;

@@ -19,6 +19,12 @@ using Activate = void(Function f, const ConstStrips& input, const Strips& output
 using ActivateBackward = void(Function f, const ConstStrips& input, const ConstStrips& delta, bool add,
                               const Strips& below) noexcept;
 
+/// output = f(input), and input becomes f'(input): most of what a smooth function's derivative takes is its
+/// value. Then the way back is below = [below +] delta * slope.
+using ActivateKeepingSlope = void(Function f, const Strips& input, const Strips& output) noexcept;
+using MultiplySlope = void(const ConstStrips& slope, const ConstStrips& delta, bool add,
+                           const Strips& below) noexcept;
+
 /// output(r, c) = [output +] scale[c] input(r, c) + shift[c]; scale == nullptr: 1, shift == nullptr: 0.
 /// Both have whole vectors of floats.
 using ScaleColumns = void(const ConstStrips& input, const float* scale, const float* shift, bool add,

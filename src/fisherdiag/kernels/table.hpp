@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "fisherdiag/base/isa.hpp"
+#include "fisherdiag/kernels/attention.hpp"
 #include "fisherdiag/kernels/channels.hpp"
 #include "fisherdiag/kernels/elementwise.hpp"
 #include "fisherdiag/kernels/gemm.hpp"
@@ -14,6 +15,7 @@
 #include "fisherdiag/kernels/pieces.hpp"
 #include "fisherdiag/kernels/pool.hpp"
 #include "fisherdiag/kernels/probe.hpp"
+#include "fisherdiag/kernels/row_norm.hpp"
 #include "fisherdiag/kernels/skip.hpp"
 #include "fisherdiag/kernels/softmax.hpp"
 #include "fisherdiag/kernels/strips.hpp"
@@ -52,9 +54,16 @@ struct KernelTable {
   MaxPoolBackward* max_pool_backward;
   Activate* activate;
   ActivateBackward* activate_backward;
+  ActivateKeepingSlope* activate_keeping_slope;
+  MultiplySlope* multiply_slope;
   ScaleColumns* scale_columns;
   NormForward* norm_forward;
   NormBackward* norm_backward;
+  RowNormForward* row_norm_forward;
+  RowNormBackward* row_norm_backward;
+  TransposeStrips* transpose_strips;
+  MaskedSoftmax* masked_softmax;
+  SoftmaxBackward* softmax_backward;
   ColumnSums* column_sums;
   SoftmaxRows* softmax_rows;
   PenaltyValue* penalty_value;

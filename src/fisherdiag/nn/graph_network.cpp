@@ -49,6 +49,14 @@ GraphNetwork::GraphNetwork(const Architecture& architecture, const Context& cont
   const std::vector<std::size_t> turns = turns_of_layers(graph_, tails_);
   for (std::size_t i = 0; i < ops_.size(); ++i) skipped_.push_back(turns[i] != i);
   for (const NormTail& tail : tails_) tail_at_[tail.last()] = &tail;
+  for (std::size_t i = 0; i < ops_.size(); ++i) leaves_slope_.push_back(can_leave_slope(i));
+}
+
+/// Nothing else takes its input, and the layer that puts it out does not look at it on the way back.
+bool GraphNetwork::can_leave_slope(std::size_t i) const {
+  if (!ops_[i]->has_slope() || graph_.nodes()[i].inputs[0] == 0) return false;
+  const std::size_t input = graph_.nodes()[i].inputs[0];
+  return ops_[input - 1]->has_matrix() && only_user(graph_, input) == i;
 }
 
 void GraphNetwork::pack(const Network& network, const Context& context) {
@@ -85,7 +93,8 @@ void GraphNetwork::forward_layer(std::size_t i, std::span<const kernels::Strips>
   kernels::ConstStrips inputs[kMostInputs];
   const std::vector<std::size_t>& from = graph_.nodes()[i].inputs;
   for (std::size_t j = 0; j < from.size(); ++j) inputs[j] = values[from[j]];
-  ops_[i]->forward({std::span(inputs, from.size()), values[i + 1], samples, &scratch, sample_ids});
+  ops_[i]->forward({std::span(inputs, from.size()), values[i + 1], samples, &scratch, sample_ids,
+                    leaves_slope_[i] ? values[from[0]] : kernels::Strips()});
 }
 
 void GraphNetwork::backward_layer(std::size_t i, std::span<const kernels::Strips> values,
@@ -110,7 +119,7 @@ void GraphNetwork::backward_layer(std::size_t i, std::span<const kernels::Strips
   ops_[i]->backward({std::span<const kernels::ConstStrips>(inputs, count), values[i + 1], deltas[i + 1],
                      samples, std::span<const kernels::Strips>(below, count),
                      std::span<const bool>(add, count),
-                     std::span<const GradientRows>(own, node.parameters.size()), &scratch});
+                     std::span<const GradientRows>(own, node.parameters.size()), &scratch, leaves_slope_[i]});
 }
 
 void GraphNetwork::forward_tail(const NormTail& tail, std::span<const kernels::Strips> values) const {

@@ -30,7 +30,8 @@ class GraphNetwork {
 
   /// Rows of samples as data has them to one row for each position: value 0.
   void load(MatrixView<const float> inputs, const kernels::Strips& value) const;
-  /// values[v] of every layer from values[0], but those within a NormTail, which are not touched. sample_ids:
+  /// values[v] of every layer from values[0], but those within a NormTail, which are not touched, and those
+  /// that only an activation takes, which leaves its slope there for backward(). sample_ids:
   /// as OpForward. watch(node) is made before a layer and destroyed after it; a NormTail goes by its norm.
   template <class Watch>
   void forward(std::span<const kernels::Strips> values, std::size_t samples, const std::uint64_t* sample_ids,
@@ -76,6 +77,7 @@ class GraphNetwork {
                      const std::uint64_t* sample_ids, OpScratch& scratch) const;
   /// The layer whose name the work at node i goes by.
   std::size_t named(std::size_t i) const { return tail_at_[i] ? tail_at_[i]->norm : i; }
+  bool can_leave_slope(std::size_t node) const;
   void forward_tail(const NormTail& tail, std::span<const kernels::Strips> values) const;
   void backward_tail(const NormTail& tail, std::span<const kernels::Strips> values,
                      std::span<const kernels::Strips> deltas, std::span<const GradientRows> gradients,
@@ -89,6 +91,7 @@ class GraphNetwork {
   std::vector<std::unique_ptr<Op>> ops_;
   std::vector<const NormTail*> tail_at_;  // per layer: what ends there; nullptr: the layer stands for itself
   std::vector<bool> skipped_;             // per layer: done with a tail that ends later
+  std::vector<bool> leaves_slope_;        // per layer: its input's place has its derivative after forward
   std::vector<NormTail> tails_;
 };
 

@@ -7,7 +7,12 @@ namespace fisherdiag {
 
 namespace {
 
-/// The layer that alone takes value v, once; nothing for the network's output.
+bool is_type(const Graph& graph, std::optional<std::size_t> node, const char* type) {
+  return node && graph.nodes()[*node].layer.type == type;
+}
+
+}  // namespace
+
 std::optional<std::size_t> only_user(const Graph& graph, std::size_t v) {
   std::optional<std::size_t> user;
   for (std::size_t i = 0; i < graph.nodes().size(); ++i)
@@ -18,12 +23,6 @@ std::optional<std::size_t> only_user(const Graph& graph, std::size_t v) {
     }
   return user;
 }
-
-bool is_type(const Graph& graph, std::optional<std::size_t> node, const char* type) {
-  return node && graph.nodes()[*node].layer.type == type;
-}
-
-}  // namespace
 
 std::vector<NormTail> find_norm_tails(const Graph& graph) {
   std::vector<NormTail> tails;

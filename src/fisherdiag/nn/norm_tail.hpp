@@ -23,6 +23,9 @@ struct NormTail {
   std::size_t last() const { return relu ? *relu : *add; }
 };
 
+/// The layer that alone takes value v, once; nothing for the network's output.
+std::optional<std::size_t> only_user(const Graph& graph, std::size_t v);
+
 /// The tails of a graph, at most one for each layer; batch norms followed by neither are not among them.
 std::vector<NormTail> find_norm_tails(const Graph& graph);
 

@@ -76,10 +76,11 @@ struct OpForward {
   std::size_t samples = 0;
   OpScratch* scratch = nullptr;
   const std::uint64_t* sample_ids = nullptr;  ///< of each sample, for errors; nullptr: they count from 0
+  kernels::Strips slope;  ///< the input, which is to become what Op::has_slope() says; no data: it stays
 };
 
 struct OpBackward {
-  std::span<const kernels::ConstStrips> inputs;  ///< as forward saw them
+  std::span<const kernels::ConstStrips> inputs;  ///< as forward saw them, or left the slope
   kernels::ConstStrips output;                   ///< as forward left it
   kernels::ConstStrips delta;                    ///< d (seed . logits) / d output
   std::size_t samples = 0;
@@ -89,6 +90,7 @@ struct OpBackward {
   std::span<const GradientRows>
       gradients;  ///< one for each parameter, to be added to; the matrix's has no data
   OpScratch* scratch = nullptr;
+  bool has_slope = false;  ///< forward was given OpForward::slope
 };
 
 /// Samples whose gradients of the matrix are to be squared and added to `sums`.
@@ -145,6 +147,10 @@ class Op {
 
   virtual void forward(const OpForward& f) const = 0;
   virtual void backward(const OpBackward& b) const = 0;
+
+  /// A function of one number whose derivative takes about what its value does: forward() can leave the
+  /// derivative in the place of the input.
+  virtual bool has_slope() const { return false; }
 
   /// Of a batch norm, once packed; empty for all others.
   virtual std::optional<NormTables> norm_tables() const { return {}; }

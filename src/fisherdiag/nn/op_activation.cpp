@@ -9,9 +9,23 @@ class ActivationOp final : public Op {
  public:
   ActivationOp(const ValueShape& input, kernels::Function function) : function_(function) { output_ = input; }
 
-  void forward(const OpForward& f) const override { kernels().activate(function_, f.inputs[0], f.output); }
+  bool has_slope() const override {
+    return function_ == kernels::Function::Tanh || function_ == kernels::Function::Sigmoid ||
+           function_ == kernels::Function::Gelu || function_ == kernels::Function::Silu;
+  }
+
+  void forward(const OpForward& f) const override {
+    if (f.slope.data)
+      kernels().activate_keeping_slope(function_, f.slope, f.output);
+    else
+      kernels().activate(function_, f.inputs[0], f.output);
+  }
   void backward(const OpBackward& b) const override {
-    if (b.below[0].data) kernels().activate_backward(function_, b.inputs[0], b.delta, b.add[0], b.below[0]);
+    if (!b.below[0].data) return;
+    if (b.has_slope)
+      kernels().multiply_slope(b.inputs[0], b.delta, b.add[0], b.below[0]);
+    else
+      kernels().activate_backward(function_, b.inputs[0], b.delta, b.add[0], b.below[0]);
   }
 
  private:

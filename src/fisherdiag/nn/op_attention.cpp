@@ -43,7 +43,7 @@ class AttentionOp final : public Op {
     const std::size_t tall = OpScratch::floats(positions_, width_, lanes);
     const std::size_t square = OpScratch::floats(positions_, positions_, lanes);
     const std::size_t flat = OpScratch::floats(width_, positions_, lanes);
-    return 14 * tall + 7 * square + 2 * flat;
+    return 14 * tall + 5 * square + 2 * flat;
   }
 
   void forward(const OpForward& f) const override;
@@ -81,8 +81,9 @@ class AttentionOp final : public Op {
     return (packed_ ? part * features_ : 0) + h * width_;
   }
 
-  void write(const kernels::ConstStrips& from, bool add, const kernels::Strips& to, std::size_t n,
-             std::size_t column, Head& head) const;
+  float scale() const { return static_cast<float>(1 / std::sqrt(static_cast<double>(width_))); }
+  /// Every head's columns are whole strips.
+  bool whole_strips() const { return width_ % kernels().lanes == 0; }
   void backward_head(const OpBackward& b, std::size_t n, std::size_t h, std::span<const bool> add) const;
   void backward_shared(const OpBackward& b) const;
 
@@ -91,35 +92,42 @@ class AttentionOp final : public Op {
   std::size_t positions_ = 0, features_ = 0, heads_ = 1, width_ = 0;
 };
 
-/// One head of one sample at work, row-major, and its probabilities.
+/// One head of one sample at work: its queries, keys and values, and its probabilities.
 struct AttentionOp::Head {
-  Head(const AttentionOp& op, std::span<const kernels::ConstStrips> inputs, std::size_t n, std::size_t h,
+  Head(const AttentionOp& op_, std::span<const kernels::ConstStrips> inputs, std::size_t n_, std::size_t h,
        OpScratch& scratch_)
-      : table(op.kernels()), scratch(scratch_), positions(op.positions_) {
-    const std::size_t lanes = table.lanes;
-    float** parts[] = {&q, &k, &v};
-    for (std::size_t part = 0; part < 3; ++part) {
-      *parts[part] = scratch.strips(positions, op.width_).data;
-      ops::read_block(inputs[op.input_of(part)], n * positions, positions, op.column_of(part, h), op.width_,
-                      lanes, *parts[part], op.width_);
-    }
-    p = rows(product(strips(q, op.width_), transposed(k, op.width_)));
-    allow(op, op.masked_ ? inputs.back().data + n * positions * lanes : nullptr);
+      : op(op_), table(op.kernels()), scratch(scratch_), n(n_) {
+    kernels::ConstStrips* parts[] = {&q, &k, &v};
+    for (std::size_t part = 0; part < 3; ++part)
+      *parts[part] = part_of(inputs[op.input_of(part)], op.column_of(part, h));
+    p = product(q, transposed(k));
+    kernels::MaskedSoftmaxArguments a;
+    a.scores = p;
+    a.scale = op.scale();
+    a.causal = op.causal_;
+    if (op.masked_) a.allowed = allowed(inputs.back().data + n * op.positions_ * table.lanes);
+    table.masked_softmax(a);
   }
 
-  /// A row-major matrix [positions, cols] in strips.
-  kernels::Strips strips(const float* m, std::size_t cols) {
-    const kernels::Strips result = scratch.strips(positions, cols);
-    table.to_strips(m, cols, result, {});
+  /// The sample's rows of a head's columns: where they lie if they are whole strips, else a copy.
+  kernels::ConstStrips part_of(const kernels::ConstStrips& m, std::size_t column) {
+    const std::size_t lanes = table.lanes, first = n * op.positions_;
+    if (op.whole_strips()) {
+      const kernels::ConstStrips rows = ops::rows_of<const float>(m, first, op.positions_, lanes);
+      return ops::columns_of(rows, column / lanes, op.width_);
+    }
+    float* rows = scratch.strips(op.positions_, op.width_).data;
+    ops::read_block(m, first, op.positions_, column, op.width_, lanes, rows, op.width_);
+    const kernels::Strips result = scratch.strips(op.positions_, op.width_);
+    table.to_strips(rows, op.width_, result, {});
     return result;
   }
-  /// Its transpose [cols, positions].
-  kernels::Strips transposed(const float* m, std::size_t cols) {
-    const kernels::Strips result = scratch.strips(cols, positions);
-    table.transpose_to_strips(m, cols, result);
+  kernels::Strips transposed(const kernels::ConstStrips& m) {
+    const kernels::Strips result = scratch.strips(m.cols, m.rows);
+    table.transpose_strips(m, result);
     return result;
   }
-  kernels::Strips product(const kernels::Strips& a, const kernels::Strips& b) {
+  kernels::Strips product(const kernels::ConstStrips& a, const kernels::ConstStrips& b) {
     const kernels::Strips result = scratch.strips(a.rows, b.cols);
     kernels::GemmArguments g;
     g.a = a;
@@ -128,52 +136,43 @@ struct AttentionOp::Head {
     table.gemm(g);
     return result;
   }
-  float* rows(const kernels::Strips& m) {
-    float* result = scratch.strips(m.rows, m.cols).data;
-    table.from_strips(m, result, m.cols);
+  /// The sample's rows of `to` from `column` on become a b, or have it added.
+  void give_product(const kernels::ConstStrips& a, const kernels::ConstStrips& b, bool add,
+                    const kernels::Strips& to, std::size_t column) {
+    const std::size_t lanes = table.lanes, first = n * op.positions_;
+    if (op.whole_strips()) {
+      const kernels::Strips rows = ops::rows_of(to, first, op.positions_, lanes);
+      const kernels::Strips target = ops::columns_of(rows, column / lanes, op.width_);
+      if (add) return ops::copy(table, product(a, b), true, target);
+      return ops::product(table, a, b, target, nullptr, scratch);
+    }
+    const kernels::Strips own = product(a, b);
+    float* rows = scratch.strips(op.positions_, op.width_).data;
+    table.from_strips(own, rows, op.width_);
+    ops::write_block(rows, op.width_, add, to, first, op.positions_, column, op.width_, lanes);
+  }
+  /// 1 for the keys whose token is not the padding, 0 for the others.
+  const float* allowed(const float* tokens) {
+    float* result = scratch.strips(1, op.positions_).data;
+    for (std::size_t s = 0; s < (op.positions_ + table.lanes - 1) / table.lanes * table.lanes; ++s)
+      result[s] = s < op.positions_ && tokens[s * table.lanes] != op.padding_ ? 1.f : 0.f;
     return result;
   }
 
-  /// Products q k^T in p become probabilities; 0 for keys that are masked, everywhere if all are.
-  void allow(const AttentionOp& op, const float* tokens) {
-    constexpr float kNever = -1e30f;  // exp() of it is 0, and it can be subtracted from itself
-    const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(op.width_)));
-    const auto masked = [&](std::size_t t, std::size_t s) {
-      return (op.causal_ && s > t) || (tokens && tokens[s * table.lanes] == op.padding_);
-    };
-    for (std::size_t t = 0; t < positions; ++t)
-      for (std::size_t s = 0; s < positions; ++s) {
-        float& value = p[t * positions + s];
-        value = masked(t, s) ? kNever : scale * value;
-      }
-    table.softmax_rows(p, positions, p, positions, positions, positions, nullptr);
-    if (!op.causal_ && !tokens) return;
-    for (std::size_t t = 0; t < positions; ++t)
-      for (std::size_t s = 0; s < positions; ++s)
-        if (masked(t, s)) p[t * positions + s] = 0;
-  }
-
+  const AttentionOp& op;
   const kernels::KernelTable& table;
   OpScratch& scratch;
-  std::size_t positions;
-  float *q = nullptr, *k = nullptr, *v = nullptr;  // [positions, width]
-  float* p = nullptr;                              // [positions, positions]
+  std::size_t n;
+  kernels::ConstStrips q, k, v;  // [positions, width]
+  kernels::Strips p;             // [positions, positions]
 };
-
-void AttentionOp::write(const kernels::ConstStrips& from, bool add, const kernels::Strips& to, std::size_t n,
-                        std::size_t column, Head& head) const {
-  float* rows = head.scratch.strips(positions_, width_).data;
-  kernels().from_strips(from, rows, width_);
-  ops::write_block(rows, width_, add, to, n * positions_, positions_, column, width_, kernels().lanes);
-}
 
 void AttentionOp::forward(const OpForward& f) const {
   for (std::size_t n = 0; n < f.samples; ++n)
     for (std::size_t h = 0; h < heads_; ++h) {
       f.scratch->reset();
       Head head(*this, f.inputs, n, h, *f.scratch);
-      const kernels::Strips p = head.strips(head.p, positions_);
-      write(head.product(p, head.strips(head.v, width_)), false, f.output, n, h * width_, head);
+      head.give_product(head.p, head.v, false, f.output, h * width_);
     }
 }
 
@@ -183,28 +182,17 @@ void AttentionOp::backward_head(const OpBackward& b, std::size_t n, std::size_t 
                                 std::span<const bool> add) const {
   b.scratch->reset();
   Head head(*this, b.inputs, n, h, *b.scratch);
-  float* d = b.scratch->strips(positions_, width_).data;
-  ops::read_block(b.delta, n * positions_, positions_, h * width_, width_, kernels().lanes, d, width_);
-  const kernels::Strips delta = head.strips(d, width_);
-  const auto give = [&](std::size_t part, const kernels::Strips& gradient) {
+  const kernels::ConstStrips delta = head.part_of(b.delta, h * width_);
+  const auto give = [&](std::size_t part, const kernels::ConstStrips& left,
+                        const kernels::ConstStrips& right) {
     const std::size_t j = input_of(part);
-    write(gradient, add[j], b.below[j], n, column_of(part, h), head);
+    head.give_product(left, right, add[j], b.below[j], column_of(part, h));
   };
-  if (b.below[input_of(2)].data) give(2, head.product(head.transposed(head.p, positions_), delta));
-  float* s = head.rows(head.product(delta, head.transposed(head.v, width_)));
-  const double scale = 1 / std::sqrt(static_cast<double>(width_));
-  for (std::size_t t = 0; t < positions_; ++t) {
-    const float* p = head.p + t * positions_;
-    float* row = s + t * positions_;
-    double mean = 0;
-    for (std::size_t c = 0; c < positions_; ++c) mean += static_cast<double>(p[c] * row[c]);
-    for (std::size_t c = 0; c < positions_; ++c)
-      row[c] = static_cast<float>(static_cast<double>(p[c]) * (static_cast<double>(row[c]) - mean) * scale);
-  }
-  if (b.below[input_of(0)].data)
-    give(0, head.product(head.strips(s, positions_), head.strips(head.k, width_)));
-  if (b.below[input_of(1)].data)
-    give(1, head.product(head.transposed(s, positions_), head.strips(head.q, width_)));
+  if (b.below[input_of(2)].data) give(2, head.transposed(head.p), delta);
+  const kernels::Strips s = head.product(delta, head.transposed(head.v));
+  kernels().softmax_backward(head.p, scale(), s);
+  if (b.below[input_of(0)].data) give(0, s, head.k);
+  if (b.below[input_of(1)].data) give(1, head.transposed(s), head.q);
 }
 
 /// One value is several of queries, keys and values: what the first writes the others add to.

@@ -26,9 +26,16 @@ MaxPool max_pool;
 MaxPoolBackward max_pool_backward;
 Activate activate;
 ActivateBackward activate_backward;
+ActivateKeepingSlope activate_keeping_slope;
+MultiplySlope multiply_slope;
 ScaleColumns scale_columns;
 NormForward norm_forward;
 NormBackward norm_backward;
+RowNormForward row_norm_forward;
+RowNormBackward row_norm_backward;
+TransposeStrips transpose_strips;
+MaskedSoftmax masked_softmax;
+SoftmaxBackward softmax_backward;
 ColumnSums column_sums;
 SoftmaxRows softmax_rows;
 PenaltyValue penalty_value;
@@ -58,9 +65,10 @@ const KernelTable& table() {
         to_strips, transpose_to_strips, from_strips, gemm, squared_outer, add_outer, gram_squared,
         gram_squares, outer, gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, gather_patches,
         scatter_patches, pad_grid, gather_pieces, grid_gemm, grid_gram_squared, max_pool, max_pool_backward,
-        activate, activate_backward, scale_columns, norm_forward, norm_backward, column_sums, softmax_rows,
-        penalty_value, penalty_gradient, penalty_value_gradient, sgd_step, adam_step, multiply_add_probe,
-        triad_probe
+        activate, activate_backward, activate_keeping_slope, multiply_slope, scale_columns, norm_forward,
+        norm_backward, row_norm_forward, row_norm_backward, transpose_strips, masked_softmax,
+        softmax_backward, column_sums, softmax_rows, penalty_value, penalty_gradient, penalty_value_gradient,
+        sgd_step, adam_step, multiply_add_probe, triad_probe
   };
   return kTable;
 }
