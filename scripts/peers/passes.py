@@ -88,13 +88,14 @@ class Ours:
         return self.tool.compute(self.case.arch, self.case.weights, samples, self.contestant.estimator, self.cpus, out,
                                  self.options)
 
-    def prepare(self):
+    def prepare(self, least):
+        """`least`: what happens once must not weigh more in our runs than in those of the others."""
         rate = self.compute(self.case.check)["samples_per_second"]
         # The first guess comes from few samples; the second from as many as it asks for.
         for _ in range(2):
-            count = self.settings.samples(rate, 1)
+            count = self.settings.samples(rate, min(max(least, 256), self.settings.pool))
             # A power of two, so that a few files serve all models.
-            self.contestant.samples = max(1 << (count.bit_length() - 1), 256)
+            self.contestant.samples = 1 << (count.bit_length() - 1)
             self.files = self.case.first_samples(self.contestant.samples)
             rate = self.compute(self.files)["samples_per_second"]
 
@@ -239,7 +240,11 @@ def compare(tool, case, cpus, settings, idle_bytes, log):
             everyone.append(Peer(case, cpus, settings, method, contestant))
         peers = check_all(everyone[len(entries):], found, case.model, log)
         if settings.rounds:
-            entries = [entry for entry in entries + peers if attempt(entry, log, entry.prepare)]
+            peers = [peer for peer in peers if attempt(peer, log, peer.prepare)]
+            least = max((peer.contestant.samples for peer in peers), default=1)
+            for entry in entries:
+                entry.prepare(least)
+            entries += peers
             for number in range(settings.rounds):
                 # Every other round backwards, so that no method always follows the same one.
                 for entry in entries if number % 2 == 0 else entries[::-1]:

@@ -143,6 +143,15 @@ class Plan(unittest.TestCase):
         self.assertEqual(settings.samples(1e9, 512), 117 * 512)
         self.assertEqual(settings.samples(9, 1), 4)
 
+    def test_our_runs_are_as_long_as_those_of_the_others(self):
+        case = type("Case", (), {"check": "check", "first_samples": staticmethod(lambda count: count)})
+        contestant = passes.Contestant("ours-empirical", "fisherdiag", "fisherdiag", "empirical")
+        ours = passes.Ours(None, case, (0,), passes.Settings(rounds=5, seconds=0.5, pool=60000), contestant)
+        ours.compute = lambda samples: {"samples_per_second": 900}
+        for least, samples in ((1, 256), (2048, 2048), (4096, 4096), (100000, 32768)):
+            ours.prepare(least)
+            self.assertEqual((contestant.samples, ours.files), (samples, samples))
+
     def test_every_method_is_bound_to_the_same_cpus(self):
         self.assertEqual(len(client.chosen_cpus(1)), 1)
         limits = client.environment(3)
