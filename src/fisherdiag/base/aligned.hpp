@@ -8,9 +8,12 @@
 
 namespace fisherdiag {
 
+/// Buffers from this size on lie in huge pages where the system has them and go back to the system when they
+/// end; smaller ones come from the heap and stay in it.
+constexpr std::size_t kLeastPagedBytes = std::size_t{64} << 10;
+
 namespace detail {
-/// Zeroed memory aligned to 64 bytes (to 2 MiB, in huge pages where the system has them, from 4 MiB on).
-/// Throws std::bad_alloc.
+/// Zeroed memory aligned to 64 bytes. Throws std::bad_alloc.
 void* aligned_allocate(std::size_t bytes);
 /// `bytes` as it was allocated with.
 void aligned_free(void* pointer, std::size_t bytes) noexcept;

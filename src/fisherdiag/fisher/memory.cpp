@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "fisherdiag/base/aligned.hpp"
 #include "fisherdiag/base/error.hpp"
 #include "fisherdiag/fisher/graph_scores.hpp"
 #include "fisherdiag/fisher/pass.hpp"
@@ -14,12 +15,10 @@ namespace {
 
 /// Blocks larger than this leave the caches of any machine and gain nothing.
 constexpr std::size_t kMostBlockBytes = std::size_t{64} << 20;
-/// What the tool was measured to touch beyond its buffers once it runs, mostly code and the heap's own pages:
-/// 0.5 to 1.2 MiB, and less than 0.1 MiB for every thread.
-constexpr std::size_t kTouchedBytes = std::size_t{3} << 19;
+/// What the tool was measured to touch beyond its buffers once it runs, mostly code, the heap's own pages and
+/// what buffers leave of a huge page: 0.5 to 3 MiB, and less than 0.1 MiB for every thread.
+constexpr std::size_t kTouchedBytes = std::size_t{3} << 20;
 constexpr std::size_t kTouchedBytesPerThread = std::size_t{1} << 17;
-/// Buffers from this size on are mapped on their own and given back (base/aligned.hpp).
-constexpr std::size_t kLargeBytes = std::size_t{4} << 20;
 
 std::string mebibytes(std::size_t bytes) {
   return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
@@ -28,7 +27,7 @@ std::string mebibytes(std::size_t bytes) {
 /// What is left in the heap of the block with which an importance subset looked at every sample; a large one
 /// goes back to the system.
 std::size_t left_over(std::size_t bytes) {
-  return bytes < kLargeBytes ? bytes : 0;
+  return bytes < kLeastPagedBytes ? bytes : 0;
 }
 
 /// Samples, targets and indices of one block.
