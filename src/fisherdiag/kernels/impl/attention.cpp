@@ -4,6 +4,7 @@
 #include "fisherdiag/kernels/impl/exp.hpp"
 #include "fisherdiag/kernels/impl/sweep.hpp"
 #include "fisherdiag/kernels/impl/tiles.hpp"
+#include "fisherdiag/kernels/impl/transpose.hpp"
 
 namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
@@ -13,51 +14,6 @@ namespace {
 constexpr std::size_t kChainVectors = 16;
 /// Its exponential is 0, and it can be subtracted from itself.
 constexpr float kNever = -1e30f;
-
-#if defined(__AVX512F__)
-FISHERDIAG_INLINE __m512 pairs_low(__m512 a, __m512 b) {
-  return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-}
-FISHERDIAG_INLINE __m512 pairs_high(__m512 a, __m512 b) {
-  return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-}
-
-/// rows[c] lane r = rows[r] lane c: numbers, then pairs within quarters of vectors, then quarters.
-FISHERDIAG_INLINE void transpose_block(Vec (&rows)[kLanes]) {
-  __m512 a[kLanes], b[kLanes];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    a[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-    a[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    b[i] = pairs_low(a[i], a[i + 2]);
-    b[i + 1] = pairs_high(a[i], a[i + 2]);
-    b[i + 2] = pairs_low(a[i + 1], a[i + 3]);
-    b[i + 3] = pairs_high(a[i + 1], a[i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const __m512 even_low = _mm512_shuffle_f32x4(b[i], b[4 + i], 0x88);
-    const __m512 odd_low = _mm512_shuffle_f32x4(b[i], b[4 + i], 0xdd);
-    const __m512 even_high = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0x88);
-    const __m512 odd_high = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0xdd);
-    rows[i] = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
-    rows[4 + i] = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
-    rows[8 + i] = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
-    rows[12 + i] = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
-  }
-}
-#else
-FISHERDIAG_INLINE void transpose_block(Vec (&rows)[kLanes]) {
-  alignas(64) float from[kLanes][kLanes], to[kLanes][kLanes];
-  for (std::size_t r = 0; r < kLanes; ++r) store_aligned(from[r], rows[r]);
-  for (std::size_t r = 0; r < kLanes; ++r)
-    for (std::size_t c = 0; c < kLanes; ++c) to[c][r] = from[r][c];
-  for (std::size_t r = 0; r < kLanes; ++r) rows[r] = load_aligned(to[r]);
-}
-#endif
 
 /// The columns a row of scores may see, vector by vector.
 struct Visible {
@@ -77,18 +33,6 @@ struct Visible {
   }
 };
 
-FISHERDIAG_INLINE float largest(Vec v) {
-#if defined(__AVX512F__)
-  return _mm512_reduce_max_ps(v);
-#else
-  alignas(64) float lanes[kLanes];
-  store_aligned(lanes, v);
-  float most = lanes[0];
-  for (std::size_t i = 1; i < kLanes; ++i) most = lanes[i] > most ? lanes[i] : most;
-  return most;
-#endif
-}
-
 /// Row at `row` of the first strip.
 FISHERDIAG_INLINE void softmax_row(const MaskedSoftmaxArguments& a, float* row, const Visible& visible) {
   const std::size_t strips = (visible.count + kLanes - 1) / kLanes;
@@ -100,7 +44,7 @@ FISHERDIAG_INLINE void softmax_row(const MaskedSoftmaxArguments& a, float* row, 
     store_aligned(at, z);
     max = xsimd::max(max, z);
   }
-  const Vec most(largest(max));
+  const Vec most(horizontal_max(max));
   Vec sum(0.f);
   for (std::size_t begin = 0; begin < strips; begin += kChainVectors) {
     Vec part(0.f);
@@ -134,7 +78,7 @@ void transpose_strips(const ConstStrips& source, const Strips& target) noexcept 
       Vec block[kLanes];
       for (std::size_t i = 0; i < kLanes; ++i)
         block[i] = i < height ? load_aligned(from + i * kLanes) : Vec(0.f);
-      transpose_block(block);
+      transpose(block);
       for (std::size_t i = 0; i < width; ++i) store_aligned(to + i * kLanes, block[i]);
     }
   }

@@ -61,36 +61,6 @@ FISHERDIAG_INLINE NonZero* append_lanes(__m512 values, std::size_t k, NonZero* o
   return out + __builtin_popcount(set);
 }
 
-/// rows[i] lane j becomes rows[j] lane i.
-FISHERDIAG_INLINE void transpose(__m512 (&rows)[16]) {
-  __m512 pairs[16], quads[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-    pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4)
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-      const __m512d low = _mm512_castps_pd(pairs[i + j]), high = _mm512_castps_pd(pairs[i + 2 + j]);
-      quads[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-      quads[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-    }
-    // quads[4 a + b] holds column 4 c + b of rows 4 a .. 4 a + 3 in its quarter c.
-#pragma GCC unroll 4
-  for (int b = 0; b < 4; ++b) {
-    const __m512 even01 = _mm512_shuffle_f32x4(quads[b], quads[4 + b], 0x88);
-    const __m512 odd01 = _mm512_shuffle_f32x4(quads[b], quads[4 + b], 0xdd);
-    const __m512 even23 = _mm512_shuffle_f32x4(quads[8 + b], quads[12 + b], 0x88);
-    const __m512 odd23 = _mm512_shuffle_f32x4(quads[8 + b], quads[12 + b], 0xdd);
-    rows[b] = _mm512_shuffle_f32x4(even01, even23, 0x88);
-    rows[8 + b] = _mm512_shuffle_f32x4(even01, even23, 0xdd);
-    rows[4 + b] = _mm512_shuffle_f32x4(odd01, odd23, 0x88);
-    rows[12 + b] = _mm512_shuffle_f32x4(odd01, odd23, 0xdd);
-  }
-}
-
 #elif defined(__AVX2__)
 
 /// For each set of lanes, as bits: their numbers in order, a byte each, in the low bytes.

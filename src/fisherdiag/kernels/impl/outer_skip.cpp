@@ -2,6 +2,7 @@
 // left's column that is not zero adds its multiple of a packed row of right.
 #include "fisherdiag/kernels/impl/nonzeros.hpp"
 #include "fisherdiag/kernels/impl/outer_finish.hpp"
+#include "fisherdiag/kernels/impl/transpose.hpp"
 
 namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
@@ -26,10 +27,10 @@ bool columns_are_sparse(const ConstStrips& left, std::size_t begin, std::size_t 
 /// its piece.
 FISHERDIAG_INLINE void append_columns(const float* strip, std::size_t k, std::size_t count,
                                       std::size_t from_piece, NonZero* (&out)[kLanes]) {
-  __m512 values[kLanes];
+  Vec values[kLanes];
 #pragma GCC unroll 16
   for (std::size_t n = 0; n < kLanes; ++n)
-    values[n] = n < count ? _mm512_load_ps(strip + (k + n) * kLanes) : _mm512_setzero_ps();
+    values[n] = n < count ? load_aligned(strip + (k + n) * kLanes) : Vec(0.f);
   transpose(values);
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < kLanes; ++i) out[i] = append_lanes(values[i], from_piece, out[i]);

@@ -67,4 +67,17 @@ FISHERDIAG_INLINE void store_aligned(float* p, Vec v) {
   v.store_aligned(p);
 }
 
+FISHERDIAG_INLINE float horizontal_max(Vec v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps(v);
+#else
+  alignas(64) float lanes[kLanes];
+  store_aligned(lanes, v);
+  for (std::size_t width = kLanes / 2; width > 0; width /= 2)
+    for (std::size_t i = 0; i < width; ++i)
+      lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
+  return lanes[0];
+#endif
+}
+
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE

@@ -13,19 +13,6 @@ constexpr std::size_t kFloatVectors = 16;
 // Below this float's exp is subnormal, which xsimd's flushes to 0.
 constexpr float kUnderflow = -87.3f;
 
-FISHERDIAG_INLINE float horizontal_max(Vec v) {
-#if defined(__AVX512F__)
-  return _mm512_reduce_max_ps(v);
-#else
-  alignas(64) float lanes[kLanes];
-  store_aligned(lanes, v);
-  for (std::size_t width = kLanes / 2; width > 0; width /= 2)
-    for (std::size_t i = 0; i < width; ++i)
-      lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
-  return lanes[0];
-#endif
-}
-
 // exp(z - max). z - max rounded to float alone would cost a relative 4e-6 of the exponential at -80, so the
 // rounding error (Knuth's TwoSum) is applied to first order.
 FISHERDIAG_INLINE Vec shifted_exp(Vec z, Vec max) {
