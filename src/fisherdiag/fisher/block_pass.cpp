@@ -16,9 +16,6 @@ namespace {
 
 /// Samples of a chunk where all weights stay in the cache beside it.
 constexpr std::size_t kSmallChunkRows = 128;
-/// Rows and columns of the tile of F one task owns: wide and short, so that the rows' operand stays in the
-/// second-level cache while the columns' one passes through it once.
-constexpr std::size_t kTileRowsOfF = 64, kTileColumnsOfF = 1152;
 /// Rows (samples x seeds) back-propagated together: their sensitivities stay in the second-level cache.
 constexpr std::size_t kDeltaRows = 256;
 constexpr std::size_t kMostGroups = 32;
@@ -27,10 +24,6 @@ Groups choose_groups(std::size_t seeds) {
   const std::size_t columns = std::clamp<std::size_t>(seeds, 1, kMostGroups);
   const std::size_t rows = kDeltaRows / columns / kernels::kRowTile * kernels::kRowTile;
   return {std::clamp(rows, kernels::kRowTile, kChunkRows), columns};
-}
-
-std::size_t strips_of(std::size_t columns, std::size_t lanes) {
-  return (columns + lanes - 1) / lanes;
 }
 
 /// A model whose F fits the second-level cache beside a chunk of samples is summed chain by chain, one thread
@@ -50,12 +43,17 @@ bool sums_by_chain(const Architecture& architecture, const Estimator& estimator,
          partial_floats(architecture, lanes) * sizeof(float) <= kMostPartialBytes;
 }
 
-/// Rows of a chunk: as many as allowed, but equal parts for all threads. Smaller ones would leave less to
-/// wait for at the end; half as many cost 784-4096-4096-10 a tenth, because weights are fetched for each
-/// chunk.
-std::size_t chunk_rows(std::size_t rows, std::size_t threads) {
-  const std::size_t chunks = threads * ((rows + threads * kChunkRows - 1) / (threads * kChunkRows));
-  return std::clamp(round_up((rows + chunks - 1) / chunks, kernels::kRowTile), kernels::kRowTile, kChunkRows);
+/// Rows of a chunk: as many as `most`, but equal parts for all threads.
+std::size_t chunk_rows(std::size_t rows, std::size_t threads, std::size_t most) {
+  const std::size_t chunks = threads * ((rows + threads * most - 1) / (threads * most));
+  return std::clamp(round_up((rows + chunks - 1) / chunks, kernels::kRowTile), kernels::kRowTile, most);
+}
+
+/// Small chunks leave less to wait for at the end. Where weights come from beyond the second-level cache,
+/// once for each chunk, they would cost more than that: 784-4096-4096-10 a tenth.
+std::size_t most_chunk_rows(const Architecture& architecture, std::size_t lanes) {
+  constexpr std::size_t kNearWeights = std::size_t{2} << 20;
+  return PackedNetwork::bytes(architecture, lanes) <= kNearWeights ? kSmallChunkRows : kChunkRows;
 }
 
 PassTrack* track_of(PassProfile* profile, std::size_t worker) {
@@ -75,6 +73,7 @@ BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelih
       chain_(chain_rows(estimator)),
       packed_(network.architecture(), context) {
   const Groups groups = choose_groups(seed_columns(estimator, likelihood, architecture_.outputs()));
+  chunk_rows_ = most_chunk_rows(architecture_, packed_.kernels().lanes);
   group_rows_ = groups.rows;
   group_columns_ = groups.columns;
   const std::int64_t packing = profile_ ? PassProfile::now() : 0;
@@ -94,7 +93,7 @@ BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelih
     workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, groups,
                                                 packed_.kernels(),
                                                 track_of(profile_, static_cast<std::size_t>(w)), skip_zeros));
-  make_tiles();
+  tiles_ = cut_fisher(architecture_.layers(), lanes, static_cast<std::size_t>(context.threads()));
 }
 
 BlockPass::~BlockPass() = default;
@@ -138,25 +137,6 @@ std::size_t BlockPass::bytes_with_squares(const Architecture& architecture, cons
          SquareSums::bytes(architecture, kept_rows, by_chain ? block_rows / chain_rows(estimator) : 0, lanes);
 }
 
-void BlockPass::make_tiles() {
-  const std::size_t lanes = packed_.kernels().lanes;
-  // Large tiles reuse what they load; small models still need several tiles for every thread.
-  const std::size_t wanted = 8 * static_cast<std::size_t>(context_.threads());
-  for (std::size_t rows = kTileRowsOfF, columns = kTileColumnsOfF;;
-       rows = std::max<std::size_t>(rows / 2, 16), columns /= 2) {
-    tiles_.clear();
-    const std::size_t strip_step = std::max<std::size_t>(columns / lanes, 3);
-    for (std::size_t l = 0; l < architecture_.layers().size(); ++l) {
-      const LinearLayer& layer = architecture_.layers()[l];
-      const std::size_t strips = strips_of(layer.inputs, lanes);
-      for (std::size_t r = 0; r < layer.outputs; r += rows)
-        for (std::size_t s = 0; s < strips; s += strip_step)
-          tiles_.push_back({l, {r, std::min(r + rows, layer.outputs), s, std::min(s + strip_step, strips)}});
-    }
-    if (tiles_.size() >= wanted || columns <= 48) return;
-  }
-}
-
 void BlockPass::add(MatrixView<const float> inputs, MatrixView<const float> targets,
                     std::span<const std::uint64_t> samples, std::span<const float> weights,
                     MatrixView<double> traces) {
@@ -165,7 +145,8 @@ void BlockPass::add(MatrixView<const float> inputs, MatrixView<const float> targ
   if (!partials_.empty()) return add_by_chain(inputs, targets, samples);
   {
     const PassRegionTimer region(profile_, PassRegion::Rows);
-    const std::size_t step = chunk_rows(inputs.rows, static_cast<std::size_t>(context_.threads()));
+    const std::size_t step =
+        chunk_rows(inputs.rows, static_cast<std::size_t>(context_.threads()), chunk_rows_);
     context_.parallel_for((inputs.rows + step - 1) / step, [&](std::size_t chunk, std::size_t worker) {
       const FlushDenormals flush;
       const std::size_t first = chunk * step;
@@ -217,14 +198,14 @@ void BlockPass::add_by_chain(MatrixView<const float> inputs, MatrixView<const fl
 }
 
 /// Multiplies and adds of `rows` rows in a tile.
-double BlockPass::tile_flops(const Tile& tile, std::size_t rows) const {
+double BlockPass::tile_flops(const FisherTile& tile, std::size_t rows) const {
   const std::size_t lanes = packed_.kernels().lanes, inputs = architecture_.layers()[tile.layer].inputs;
   const std::size_t columns = std::min(tile.range.strip_end * lanes, inputs) - tile.range.strip_begin * lanes;
   return 2.0 * static_cast<double>((tile.range.row_end - tile.range.row_begin) * columns) *
          static_cast<double>(rows);
 }
 
-void BlockPass::tile_phase(const Tile& tile, std::size_t rows, std::size_t worker) {
+void BlockPass::tile_phase(const FisherTile& tile, std::size_t rows, std::size_t worker) {
   const kernels::KernelTable& k = packed_.kernels();
   const std::size_t inputs = architecture_.layers()[tile.layer].inputs;
   double* fisher = sums_.data() + architecture_.weight_offset(tile.layer);
@@ -248,7 +229,7 @@ void BlockPass::tile_phase(const Tile& tile, std::size_t rows, std::size_t worke
   }
 }
 
-void BlockPass::fold_section(const Tile& tile) {
+void BlockPass::fold_section(const FisherTile& tile) {
   const std::size_t lanes = packed_.kernels().lanes, inputs = architecture_.layers()[tile.layer].inputs;
   const std::size_t begin = tile.range.strip_begin * lanes;
   const std::size_t count = std::min(tile.range.strip_end * lanes, inputs) - begin;
@@ -259,13 +240,13 @@ void BlockPass::fold_section(const Tile& tile) {
 }
 
 /// The bias's input is 1, so its column of F is a column sum. A tile of the first strip does it for its rows.
-void BlockPass::add_bias(const Tile& tile, const kernels::ConstStrips& left, double scale) {
+void BlockPass::add_bias(const FisherTile& tile, const kernels::ConstStrips& left, double scale) {
   const std::size_t lanes = packed_.kernels().lanes, begin = tile.range.row_begin;
   const std::size_t count = tile.range.row_end - begin;
   const kernels::ConstStrips own{left.data + begin / lanes * left.stride, left.rows, count, left.stride};
   double* fisher = sums_.data() + architecture_.bias_offset(tile.layer) + begin;
   if (estimator_.kind != EstimatorKind::Batched) return packed_.kernels().column_sums(own, false, fisher);
-  double sums[kTileRowsOfF] = {};
+  double sums[kTileRows] = {};
   packed_.kernels().column_sums(own, false, sums);
   for (std::size_t o = 0; o < count; ++o) fisher[o] += scale * sums[o] * sums[o];
 }

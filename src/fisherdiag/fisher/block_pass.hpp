@@ -9,6 +9,7 @@
 #include "fisherdiag/base/aligned.hpp"
 #include "fisherdiag/base/matrix_view.hpp"
 #include "fisherdiag/fisher/chain_partials.hpp"
+#include "fisherdiag/fisher/fisher_tiles.hpp"
 #include "fisherdiag/fisher/pass.hpp"
 #include "fisherdiag/fisher/profile.hpp"
 #include "fisherdiag/fisher/square_sums.hpp"
@@ -37,8 +38,8 @@ class BlockPass : public FisherPass {
 
   /// Samples summed in one float chain: kChain, or for batched the batch.
   static std::size_t chain_rows(const Estimator& estimator);
-  /// Rows of a block for each thread: where F is small many, because two synchronisations must not show;
-  /// elsewhere few, because what the two phases hand on should stay in the caches.
+  /// Rows of a block for each thread: where F is small more, because synchronisations must not show; elsewhere
+  /// fewer, because what the two phases hand on should stay in the caches.
   static std::size_t rows_per_thread(const Architecture& architecture, const Estimator& estimator,
                                      const Context& context);
   /// Bytes a pass with `block_rows` allocates, its sums included.
@@ -63,12 +64,6 @@ class BlockPass : public FisherPass {
   struct Place {
     std::size_t row, kept;
   };
-  struct Tile {
-    std::size_t layer;
-    kernels::OuterRange range;
-  };
-
-  void make_tiles();
   void add_by_chain(MatrixView<const float> inputs, MatrixView<const float> targets,
                     std::span<const std::uint64_t> samples);
   void rows_phase(Place place, std::size_t count, Worker& worker, MatrixView<const float> inputs,
@@ -85,23 +80,24 @@ class BlockPass : public FisherPass {
                              Worker& worker);
   void back_propagate(std::size_t first, std::size_t offset, std::size_t group_rows, std::size_t groups,
                       bool overwrite, Worker& worker);
-  double tile_flops(const Tile& tile, std::size_t rows) const;
-  void tile_phase(const Tile& tile, std::size_t rows, std::size_t worker);
-  void fold_section(const Tile& tile);
-  void add_bias(const Tile& tile, const kernels::ConstStrips& left, double scale);
+  double tile_flops(const FisherTile& tile, std::size_t rows) const;
+  void tile_phase(const FisherTile& tile, std::size_t rows, std::size_t worker);
+  void fold_section(const FisherTile& tile);
+  void add_bias(const FisherTile& tile, const kernels::ConstStrips& left, double scale);
 
   const Architecture& architecture_;
   const Context& context_;
   PassProfile* profile_;
   Estimator estimator_;
   std::size_t chain_;
+  std::size_t chunk_rows_;  // at most, of one task
   std::size_t group_rows_;
   std::size_t group_columns_;
   PackedNetwork packed_;
   std::vector<StripBuffer> inputs_;   // per layer: A^2 (batched: A)
   std::vector<StripBuffer> outputs_;  // per layer: Q (batched: D)
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<Tile> tiles_;
+  std::vector<FisherTile> tiles_;
   ChainPartials partials_;          // empty unless F is small
   SquareSums squares_;              // empty unless wanted
   std::span<const float> weights_;  // of the block that is being added

@@ -23,8 +23,9 @@ inline constexpr std::chrono::milliseconds kLeftToOthers{200};
 inline constexpr std::chrono::milliseconds kLeftToOthers{0};
 #endif
 
-/// Tasks 0 .. tasks-1 in one range per worker. Each takes its own from the front, the same ones loop after
-/// loop, so that they are still in its cache; then what others have left.
+/// Tasks 0 .. tasks-1 in one range per worker, equal ones and the first few one longer. Each takes its own
+/// from the front, the same ones loop after loop, so that they are still in its cache; then what others have
+/// left.
 ///
 /// Who finds nothing left spins until the others are done too. oneTBB would give the processor away at once:
 /// beside another process's work it comes back a time slice (3 ms) later, longer than many a loop of ours.
@@ -34,9 +35,10 @@ class SharedTasks {
 
   SharedTasks(std::size_t tasks, std::size_t workers, bool spins, const Body& body)
       : tasks_(tasks), spins_(spins), body_(body), ranges_(workers) {
-    for (std::size_t w = 0; w < workers; ++w) {
-      ranges_[w].next.store(tasks * w / workers, std::memory_order_relaxed);
-      ranges_[w].end = tasks * (w + 1) / workers;
+    for (std::size_t w = 0, begin = 0; w < workers; ++w) {
+      ranges_[w].next.store(begin, std::memory_order_relaxed);
+      begin += tasks / workers + (w < tasks % workers ? 1 : 0);
+      ranges_[w].end = begin;
     }
   }
 
