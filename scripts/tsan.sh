@@ -10,7 +10,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-rooms=(parallel fisher ewc train nn)
+rooms=(base parallel io nn fisher ewc train)
 targets=()
 case "${1:-}" in
   '')

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <functional>
+#include <mutex>
 #include <vector>
 
 #include "fisherdiag/base/error.hpp"
@@ -13,6 +14,7 @@
 
 namespace {
 
+std::mutex noting;           // other tests of this program sync from several threads
 std::vector<mode_t> synced;  // of what, in order
 
 /// What happens when a folder is synced, and whether that works.
@@ -23,7 +25,10 @@ std::function<bool()> on_folder = [] { return true; };
 /// In the place of the system's, for the library too: takes note and passes on, unless told to fail.
 extern "C" int fsync(int descriptor) {
   struct stat status {};
-  if (::fstat(descriptor, &status) == 0) synced.push_back(status.st_mode & S_IFMT);
+  if (::fstat(descriptor, &status) == 0) {
+    const std::lock_guard lock(noting);
+    synced.push_back(status.st_mode & S_IFMT);
+  }
   if (S_ISDIR(status.st_mode) && !on_folder()) {
     errno = EIO;
     return -1;
