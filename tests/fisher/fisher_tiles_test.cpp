@@ -26,6 +26,10 @@ Layers dense(const std::vector<std::size_t>& widths) {
   return layers;
 }
 
+fisherdiag::TileRules rules(std::size_t strip) {
+  return {16, strip, 64, 1152, 40, 4};
+}
+
 }  // namespace
 
 TEST_CASE("tiles of F cover every weight once and begin where kernels can") {
@@ -37,10 +41,10 @@ TEST_CASE("tiles of F cover every weight once and begin where kernels can") {
         std::vector<std::vector<int>> covered;
         for (const LinearLayer& layer : layers)
           covered.emplace_back(layer.outputs * ((layer.inputs + lanes - 1) / lanes));
-        for (const FisherTile& tile : cut_fisher(layers, lanes, threads)) {
+        for (const FisherTile& tile : cut_fisher(layers, rules(lanes), threads)) {
           REQUIRE(tile.range.row_begin % 16 == 0);
           REQUIRE(tile.range.row_end <= layers[tile.layer].outputs);
-          REQUIRE(tile.range.row_end - tile.range.row_begin <= fisherdiag::kTileRows);
+          REQUIRE(tile.range.row_end - tile.range.row_begin <= 64);
           const std::size_t strips = (layers[tile.layer].inputs + lanes - 1) / lanes;
           REQUIRE(tile.range.strip_end <= strips);
           for (std::size_t row = tile.range.row_begin; row < tile.range.row_end; ++row)
@@ -56,7 +60,7 @@ TEST_CASE("tiles of F cover every weight once and begin where kernels can") {
 TEST_CASE("threads own equal parts of F") {
   for (const std::size_t threads : {2u, 3u, 4u}) {
     for (const Layers& layers : {dense({784, 256, 256, 10}), dense({784, 400, 400, 10})}) {
-      const std::vector<FisherTile> tiles = cut_fisher(layers, 16, threads);
+      const std::vector<FisherTile> tiles = cut_fisher(layers, rules(16), threads);
       double all = 0, most = 0;
       std::size_t next = 0;
       for (std::size_t t = 0; t < threads; ++t) {

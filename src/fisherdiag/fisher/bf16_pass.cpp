@@ -21,6 +21,11 @@ std::size_t round_up(std::size_t n, std::size_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
+/// Tiles of F whose sums wait in the second-level cache between pieces of depth.
+TileRules tile_rules() {
+  return {kBlock, kBlock, 8 * kBlock, 8 * kBlock, 16, 16};
+}
+
 /// Rows of a chunk: two for every thread at least, if the block has that many.
 std::size_t choose_chunk(std::size_t block_rows, int threads) {
   const std::size_t tasks = 2 * static_cast<std::size_t>(threads);
@@ -142,7 +147,7 @@ Bf16Pass::Bf16Pass(const Network& network, const Estimator& estimator, Likelihoo
     workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, chunk_rows_, groups,
                                                 context.isa(),
                                                 track_of(profile_, static_cast<std::size_t>(w))));
-  make_tiles();
+  tiles_ = cut_fisher(architecture_.layers(), tile_rules(), static_cast<std::size_t>(context.threads()));
 }
 
 Bf16Pass::~Bf16Pass() = default;
@@ -159,22 +164,6 @@ std::size_t Bf16Pass::bytes(const Architecture& architecture, const Estimator& e
         Bf16PairBuffer::bytes(layer.inputs, block_rows) + Bf16LineBuffer::bytes(layer.outputs, block_rows);
   return total +
          static_cast<std::size_t>(context.threads()) * Worker::bytes(architecture, chunk_rows, groups);
-}
-
-void Bf16Pass::make_tiles() {
-  // Large tiles reuse what they load; small models still need several tiles for every thread.
-  const std::size_t wanted = 4 * static_cast<std::size_t>(context_.threads());
-  for (std::size_t side = 8;; side /= 2) {
-    tiles_.clear();
-    for (std::size_t l = 0; l < architecture_.layers().size(); ++l) {
-      const std::size_t left = kernels::bf16_blocks(architecture_.layers()[l].outputs);
-      const std::size_t right = kernels::bf16_blocks(architecture_.layers()[l].inputs);
-      for (std::size_t o = 0; o < left; o += side)
-        for (std::size_t i = 0; i < right; i += side)
-          tiles_.push_back({l, o, std::min(o + side, left), i, std::min(i + side, right)});
-    }
-    if (tiles_.size() >= wanted || side == 1) return;
-  }
 }
 
 void Bf16Pass::add(MatrixView<const float> inputs, MatrixView<const float> targets,
@@ -322,34 +311,34 @@ void Bf16Pass::back_propagate(std::size_t first, std::size_t offset, std::size_t
   }
 }
 
-double Bf16Pass::tile_flops(const Tile& tile, std::size_t rows) const {
+double Bf16Pass::tile_flops(const FisherTile& tile, std::size_t rows) const {
   const LinearLayer& layer = architecture_.layers()[tile.layer];
-  const std::size_t height = std::min(tile.left_end * kBlock, layer.outputs) - tile.left_begin * kBlock;
-  const std::size_t width = std::min(tile.right_end * kBlock, layer.inputs) - tile.right_begin * kBlock;
+  const std::size_t height = tile.range.row_end - tile.range.row_begin;
+  const std::size_t width =
+      std::min(tile.range.strip_end * kBlock, layer.inputs) - tile.range.strip_begin * kBlock;
   return 2.0 * static_cast<double>(height * width) * static_cast<double>(rows);
 }
 
-void Bf16Pass::tile_phase(const Tile& tile, std::size_t rows, Worker& worker) {
+void Bf16Pass::tile_phase(const FisherTile& tile, std::size_t rows, Worker& worker) {
   const LinearLayer& layer = architecture_.layers()[tile.layer];
   const PassTimer timer(worker.track, PassPhase::Accumulate, tile.layer, tile_flops(tile, rows));
-  const std::size_t begin = tile.left_begin * kBlock;
+  const std::size_t begin = tile.range.row_begin, end = tile.range.row_end;
   for (std::size_t first = 0; first < rows; first += chain_rows()) {
     const std::size_t count = std::min(chain_rows(), rows - first);
     kernels::Bf16OuterArguments product;
     product.left = outputs_[tile.layer].depths(first, count);
     product.right = inputs_[tile.layer].depths(first, count);
-    product.left_begin = tile.left_begin;
-    product.left_end = tile.left_end;
-    product.right_begin = tile.right_begin;
-    product.right_end = tile.right_end;
+    product.left_begin = begin / kBlock;
+    product.left_end = kernels::bf16_blocks(end);
+    product.right_begin = tile.range.strip_begin;
+    product.right_end = tile.range.strip_end;
     product.fisher = sums_.data() + architecture_.weight_offset(tile.layer);
     product.stride = layer.inputs;
     product.scratch = worker.scratch.data();
     packed_.kernels().outer(product);
-    if (tile.right_begin == 0) {
+    if (tile.range.strip_begin == 0) {
       // The bias's input is 1, so its column of F is a sum over samples.
-      const kernels::ConstBf16Lines own{product.left.block(tile.left_begin, 0),
-                                        std::min(tile.left_end * kBlock, layer.outputs) - begin, count,
+      const kernels::ConstBf16Lines own{product.left.block(product.left_begin, 0), end - begin, count,
                                         product.left.stride};
       packed_.kernels().line_sums(own, sums_.data() + architecture_.bias_offset(tile.layer) + begin);
     }
@@ -357,12 +346,11 @@ void Bf16Pass::tile_phase(const Tile& tile, std::size_t rows, Worker& worker) {
   }
 }
 
-void Bf16Pass::fold_section(const Tile& tile) {
+void Bf16Pass::fold_section(const FisherTile& tile) {
   const LinearLayer& layer = architecture_.layers()[tile.layer];
-  const std::size_t begin = tile.right_begin * kBlock;
-  const std::size_t count = std::min(tile.right_end * kBlock, layer.inputs) - begin;
-  for (std::size_t row = tile.left_begin * kBlock; row < std::min(tile.left_end * kBlock, layer.outputs);
-       ++row) {
+  const std::size_t begin = tile.range.strip_begin * kBlock;
+  const std::size_t count = std::min(tile.range.strip_end * kBlock, layer.inputs) - begin;
+  for (std::size_t row = tile.range.row_begin; row < tile.range.row_end; ++row) {
     sums_.fold(architecture_.weight_offset(tile.layer) + row * layer.inputs + begin, count);
     if (begin == 0) sums_.fold(architecture_.bias_offset(tile.layer) + row, 1);
   }

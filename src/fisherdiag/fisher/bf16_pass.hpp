@@ -8,6 +8,7 @@
 
 #include "fisherdiag/base/aligned.hpp"
 #include "fisherdiag/base/matrix_view.hpp"
+#include "fisherdiag/fisher/fisher_tiles.hpp"
 #include "fisherdiag/fisher/pass.hpp"
 #include "fisherdiag/fisher/profile.hpp"
 #include "fisherdiag/likelihood/seeds.hpp"
@@ -47,12 +48,6 @@ class Bf16Pass : public FisherPass {
  private:
   struct Worker;
   struct Block;  // what add() was given
-  struct Tile {
-    std::size_t layer;
-    std::size_t left_begin, left_end, right_begin, right_end;  // blocks of outputs and of inputs
-  };
-
-  void make_tiles();
   void rows_phase(std::size_t first, std::size_t count, Worker& worker, const Block& block);
   void forward(std::size_t first, std::size_t count, Worker& worker);
   void prepare_seeds(std::size_t first, std::size_t offset, std::size_t count, Worker& worker,
@@ -61,9 +56,9 @@ class Bf16Pass : public FisherPass {
   void back_propagate(std::size_t first, std::size_t offset, std::size_t count, std::size_t k0,
                       std::size_t groups, Worker& worker);
   void write_traces(std::size_t first, std::size_t count, Worker& worker, MatrixView<double> traces);
-  void tile_phase(const Tile& tile, std::size_t rows, Worker& worker);
-  void fold_section(const Tile& tile);
-  double tile_flops(const Tile& tile, std::size_t rows) const;
+  void tile_phase(const FisherTile& tile, std::size_t rows, Worker& worker);
+  void fold_section(const FisherTile& tile);
+  double tile_flops(const FisherTile& tile, std::size_t rows) const;
 
   const Architecture& architecture_;
   const Context& context_;
@@ -74,7 +69,7 @@ class Bf16Pass : public FisherPass {
   std::vector<Bf16PairBuffer> inputs_;   // per layer: A^2, [inputs vectors, samples]
   std::vector<Bf16LineBuffer> outputs_;  // per layer: Q, [outputs vectors, samples]
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<Tile> tiles_;
+  std::vector<FisherTile> tiles_;
 };
 
 }  // namespace fisherdiag

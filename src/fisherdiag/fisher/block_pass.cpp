@@ -16,6 +16,14 @@ namespace {
 
 /// Samples of a chunk where all weights stay in the cache beside it.
 constexpr std::size_t kSmallChunkRows = 128;
+/// Rows of a tile of F at most: wide and short, so that the rows' operand stays in the second-level cache
+/// while the columns' one passes through it once.
+constexpr std::size_t kTileRows = 64;
+/// Beside its products a row makes the list of its elements that are not zero, and a column comes from the
+/// last-level cache. Fitted to 784-256-256-10 in tiles of 32 to 128 x 200 to 784.
+TileRules tile_rules(std::size_t lanes) {
+  return {16, lanes, kTileRows, 1152, 40, 4};
+}
 /// Rows (samples x seeds) back-propagated together: their sensitivities stay in the second-level cache.
 constexpr std::size_t kDeltaRows = 256;
 constexpr std::size_t kMostGroups = 32;
@@ -93,7 +101,7 @@ BlockPass::BlockPass(const Network& network, const Estimator& estimator, Likelih
     workers_.push_back(std::make_unique<Worker>(architecture_, estimator, likelihood, groups,
                                                 packed_.kernels(),
                                                 track_of(profile_, static_cast<std::size_t>(w)), skip_zeros));
-  tiles_ = cut_fisher(architecture_.layers(), lanes, static_cast<std::size_t>(context.threads()));
+  tiles_ = cut_fisher(architecture_.layers(), tile_rules(lanes), static_cast<std::size_t>(context.threads()));
 }
 
 BlockPass::~BlockPass() = default;

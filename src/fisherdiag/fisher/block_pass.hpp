@@ -38,8 +38,8 @@ class BlockPass : public FisherPass {
 
   /// Samples summed in one float chain: kChain, or for batched the batch.
   static std::size_t chain_rows(const Estimator& estimator);
-  /// Rows of a block for each thread: where F is small more, because synchronisations must not show; elsewhere
-  /// fewer, because what the two phases hand on should stay in the caches.
+  /// Rows of a block for each thread: where F is small more, because synchronisations must not show;
+  /// elsewhere fewer, because what the two phases hand on should stay in the caches.
   static std::size_t rows_per_thread(const Architecture& architecture, const Estimator& estimator,
                                      const Context& context);
   /// Bytes a pass with `block_rows` allocates, its sums included.
