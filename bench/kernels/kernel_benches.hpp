@@ -16,6 +16,7 @@ void add_kernel(const std::string& rest, const std::function<void(benchmark::Sta
 void register_product_benchmarks(const Settings& settings);
 void register_gram_benchmarks(const Settings& settings);
 void register_skip_benchmarks(const Settings& settings);
+void register_grid_skip_benchmarks(const Settings& settings);
 void register_sweep_benchmarks(const Settings& settings);
 
 }  // namespace fisherdiag::bench

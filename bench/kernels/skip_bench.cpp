@@ -5,14 +5,12 @@
 // kernel/gemm of the same shape and may exceed 1.
 #include <algorithm>
 
-#include "fisherdiag/base/philox.hpp"
 #include "fisherdiag/kernels/skip.hpp"
 #include "fisherdiag/kernels/table.hpp"
 #include "fisherdiag/nn/skip_buffer.hpp"
-#include "fisherdiag/nn/strip_buffer.hpp"
 #include "kernels/kernel_benches.hpp"
+#include "kernels/strip_inputs.hpp"
 #include "support/counters.hpp"
-#include "support/inputs.hpp"
 
 namespace fisherdiag::bench {
 
@@ -24,27 +22,12 @@ struct Case {
   std::size_t n, i, o;
   double density;
   std::string name() const {
-    return std::to_string(n) + "x" + std::to_string(i) + "x" + std::to_string(o) + "/density:0." +
-           (density < 0.095 ? "0" : "") + std::to_string(static_cast<int>(100 * density + 0.5));
+    return std::to_string(n) + "x" + std::to_string(i) + "x" + std::to_string(o) + density_name(density);
   }
   double flops() const {
     return 2.0 * static_cast<double>(n) * static_cast<double>(i) * static_cast<double>(o);
   }
 };
-
-/// Values in [0.5, 1.5) at `density` of the places, drawn independently; 0 elsewhere.
-StripBuffer sparse_strips(const KernelTable& k, std::size_t rows, std::size_t cols, double density,
-                          std::uint64_t seed) {
-  StripBuffer buffer(rows, cols, k.lanes);
-  std::vector<float> values(rows * cols);
-  RandomStream random(seed, random_stream::kSynthetic, 0);
-  for (float& value : values) {
-    const double u = random.next_uniform();
-    value = u < density ? static_cast<float>(0.5 + u / density) : 0.f;
-  }
-  k.to_strips(values.data(), cols, buffer.view(), {});
-  return buffer;
-}
 
 /// Lists as long as any layer needs.
 SkipBuffer skip_buffer(const Case& c, std::size_t lanes) {

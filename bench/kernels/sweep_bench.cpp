@@ -134,6 +134,7 @@ void register_kernel_benchmarks(const Settings& settings) {
   register_product_benchmarks(settings);
   register_gram_benchmarks(settings);
   register_skip_benchmarks(settings);
+  register_grid_skip_benchmarks(settings);
   register_sweep_benchmarks(settings);
 }
 

@@ -119,3 +119,27 @@ TEST_CASE("a graph's diagonal has the same bits for every number of threads and 
     for (const std::string& digest : digests) CHECK(digest == digests.front());
   }
 }
+
+TEST_CASE("zeros are left out of convolutions without a change of bits", "[fisher]") {
+  // Sensitivities sparse enough at every level: of four positions that are pooled one has one.
+  const Network network = make_network(
+      graph("[3, 12, 12]",
+            std::string(R"({"type": "conv2d", "name": "c1", "out": 32, "kernel": 3, "padding": 1},
+          {"type": "relu"}, {"type": "max_pool2d", "kernel": 2}, {"type": "conv2d", "name": "c2", "out": 40, "kernel": 3,
+          "padding": 1}, {"type": "relu"}, {"type": "max_pool2d", "kernel": 2},)") +
+                kGraphHead),
+      3);
+  const Samples samples = make_samples(network, 9, Likelihood::Categorical, 5);
+  const auto data = reference::to_dataset(samples);
+  const Vector expected = reference::fisher_diagonal(reference::make_mlp(network), samples, {},
+                                                     Likelihood::Categorical, Normalization::Mean);
+  for (Isa isa : available_isas()) {
+    CAPTURE(isa_name(isa));
+    const Context context(2, isa);
+    FisherOptions options;
+    const FisherDiagonal skipping = compute_fisher(network, *data, options, context);
+    options.skip_zeros = false;
+    REQUIRE(skipping.sha256() == compute_fisher(network, *data, options, context).sha256());
+    REQUIRE(worst_tensor_error(skipping, expected) <= 1e-5);
+  }
+}

@@ -26,7 +26,7 @@ std::vector<std::size_t> in_equal_parts(std::size_t count) {
 }  // namespace
 
 GraphPass::GraphPass(const Network& network, const Estimator& estimator, Likelihood likelihood,
-                     std::size_t block_rows, const Context& context, PassProfile* profile,
+                     std::size_t block_rows, const Context& context, PassProfile* profile, bool skip_zeros,
                      std::size_t section_rows, bool squares)
     : FisherPass(network.parameters().size(), section_rows),
       architecture_(network.architecture()),
@@ -51,7 +51,8 @@ GraphPass::GraphPass(const Network& network, const Estimator& estimator, Likelih
   kept_activations_.allocate();
   kept_deltas_.allocate();
   for (int w = 0; w < context.threads(); ++w)
-    workers_.push_back(std::make_unique<Worker>(network_, layout_, estimator, likelihood, squares));
+    workers_.push_back(
+        std::make_unique<Worker>(network_, layout_, estimator, likelihood, skip_zeros, squares));
   if (profile)
     for (std::size_t w = 0; w < workers_.size(); ++w) workers_[w]->track = &profile->track(w);
 }

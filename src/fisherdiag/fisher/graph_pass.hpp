@@ -29,8 +29,8 @@ class GraphPass : public FisherPass {
   /// different kinds. `profile`: nullptr, or as BlockPass; layers are counted as Graph::nodes().
   /// `section_rows`: a multiple of the chain, or 0. `squares`: take_squares() is wanted; not for batched.
   GraphPass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,
-            const Context& context, PassProfile* profile = nullptr, std::size_t section_rows = 0,
-            bool squares = false);
+            const Context& context, PassProfile* profile = nullptr, bool skip_zeros = true,
+            std::size_t section_rows = 0, bool squares = false);
   ~GraphPass() override;
 
   /// Bytes a pass with `block_rows` allocates, its sums included.

@@ -47,7 +47,7 @@ inline std::size_t gradient_floats(const GraphNetwork& network, bool batched, bo
 /// What one thread needs.
 struct GraphPass::Worker {
   Worker(const GraphNetwork& network, const GraphLayout& layout, const Estimator& estimator,
-         Likelihood likelihood, bool squares)
+         Likelihood likelihood, bool skip_zeros, bool squares)
       : seeds(estimator, likelihood, network.graph().output().features, network.graph().output().positions(),
               network.kernels()) {
     const Graph& graph = network.graph();
@@ -56,7 +56,7 @@ struct GraphPass::Worker {
     activations.allocate();
     deltas = layout.chunk_deltas(graph, lanes);
     deltas.allocate();
-    scratch = OpScratch(network.scratch_floats(), lanes);
+    scratch = OpScratch(network.scratch_floats(), lanes, skip_zeros);
     gradients = AlignedBuffer<float>(layout.chunk * layout.vector_elements);
     logits = AlignedBuffer<float>(layout.chunk * graph.output().size());
     const bool batched = estimator.kind == EstimatorKind::Batched;

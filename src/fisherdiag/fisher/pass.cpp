@@ -31,7 +31,8 @@ std::unique_ptr<FisherPass> make_pass(const Network& network, const FisherOption
       throw UnsupportedError(
           "precision bf16 covers chains of linear layers; use float32 for graphs of layers");
     return std::make_unique<GraphPass>(network, options.estimator, options.likelihood, block_rows, context,
-                                       options.profile, section_rows, options.standard_error);
+                                       options.profile, options.skip_zeros, section_rows,
+                                       options.standard_error);
   }
   if (options.precision == Precision::Float32)
     return std::make_unique<BlockPass>(network, options.estimator, options.likelihood, block_rows, context,

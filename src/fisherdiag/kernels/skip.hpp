@@ -6,6 +6,7 @@
 
 #include "fisherdiag/kernels/gemm.hpp"
 #include "fisherdiag/kernels/outer.hpp"
+#include "fisherdiag/kernels/window.hpp"
 
 namespace fisherdiag::kernels {
 
@@ -49,5 +50,42 @@ using OuterSkip = void(const ConstStrips& left, const ConstStrips& right, const 
                        const Alongside& alongside) noexcept;
 using AddOuterSkip = void(const ConstStrips& left, const ConstStrips& right, bool first, float* target,
                           std::size_t stride, const SkipScratch& scratch) noexcept;
+
+/// Room for the lists and sums of one sample of a grid. Contents do not matter.
+struct GridSkipScratch {
+  NonZero* entries = nullptr;       ///< grid_gram_entries() or grid_gemm_entries()
+  std::uint32_t* starts = nullptr;  ///< of grid_gemm_skip: one for each place of the padded grid and one more
+  float* sums = nullptr;            ///< of grid_gram_squared_skip: grid_gram_sums(), on a whole vector
+};
+
+/// Entries from one column's list to the next: a cache line more than needed, or lists a power of two apart
+/// would compete for the same cache sets.
+constexpr std::size_t grid_gram_list(std::size_t positions, std::size_t lanes) {
+  return (positions + lanes - 1) / lanes * lanes + 64 / sizeof(NonZero);
+}
+/// Entries for the left operand's columns of one strip.
+constexpr std::size_t grid_gram_entries(std::size_t positions, std::size_t lanes) {
+  return lanes * grid_gram_list(positions, lanes);
+}
+constexpr std::size_t grid_gram_sums(std::size_t strips, std::size_t lanes) {
+  return lanes * strips * lanes;
+}
+/// Entries for all numbers of a sample's padded grid.
+constexpr std::size_t grid_gemm_entries(std::size_t sample_floats, std::size_t lanes) {
+  return sample_floats + lanes;
+}
+
+/// The same as GridGramSquared and GridGemm, and the same bits, without the products with zeros of `left` and
+/// of the grid: where a largest-value pooling sends a sensitivity back, one position of its window has one.
+///
+/// The share of elements that are not zero is measured on a seventh of `left` (`from`, the matrix the grid is
+/// a copy of). Where listing, fetching and small shapes cost more than it leaves out, where traces are
+/// wanted, and with scratch.entries == nullptr the dense kernel runs.
+///
+/// Cost      2 x (non-zero elements) x columns that each is multiplied by.
+using GridGramSquaredSkip = void(const GridGramArguments&, const GridSkipScratch& scratch) noexcept;
+/// `features`: numbers of each place of the grid; offsets, bases and runs are multiples of it.
+using GridGemmSkip = void(const GridGemmArguments&, const ConstStrips& from, std::size_t features,
+                          const GridSkipScratch& scratch) noexcept;
 
 }  // namespace fisherdiag::kernels

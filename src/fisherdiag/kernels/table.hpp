@@ -50,6 +50,8 @@ struct KernelTable {
   GatherPieces* gather_pieces;
   GridGemm* grid_gemm;
   GridGramSquared* grid_gram_squared;
+  GridGemmSkip* grid_gemm_skip;
+  GridGramSquaredSkip* grid_gram_squared_skip;
   MaxPool* max_pool;
   MaxPoolBackward* max_pool_backward;
   Activate* activate;

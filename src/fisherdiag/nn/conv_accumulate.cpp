@@ -67,9 +67,11 @@ bool ConvOp::accumulate_on_grid(const OpAccumulate& a) const {
     return false;
   a.scratch->reset();
   const Source source = source_of(a.input, 0, a.samples, *a.scratch);
+  const kernels::GridSkipScratch lists = column_lists(strips.size(), *a.scratch);
   for (const kernels::ConstStrips& delta : a.deltas)
-    kernels().grid_gram_squared(
-        {delta, padded_->rows(source.grid), strips.data(), strips.size(), a.sums, columns(), a.traces});
+    kernels().grid_gram_squared_skip(
+        {delta, padded_->rows(source.grid), strips.data(), strips.size(), a.sums, columns(), a.traces},
+        lists);
   return true;
 }
 

@@ -107,9 +107,41 @@ std::size_t ConvOp::scratch_floats(std::size_t lanes) const {
     return PaddedPatches::floats(s_.window, s_.narrow, samples, lanes);
   };
   const std::size_t back =
-      flipped_ ? PaddedPatches::floats(flipped_window(), s_.wide, grid_samples(*flipped_), lanes) : 0;
+      flipped_ ? PaddedPatches::floats(flipped_window(), s_.wide, grid_samples(*flipped_), lanes) +
+                     flipped_list_floats(lanes)
+               : 0;
   const std::size_t forward = is_grid() ? grid(grid_samples(*padded_)) : product + grid(samples_at_once());
-  return std::max({product, back, forward, accumulation + grid(accumulate_samples())});
+  const std::size_t lists = is_grid() ? column_list_floats(padded_->strips(0, columns()).size(), lanes) : 0;
+  return std::max({product, back, forward, std::max(accumulation, lists) + grid(accumulate_samples())});
+}
+
+std::size_t ConvOp::flipped_list_floats(std::size_t lanes) const {
+  const std::size_t floats = flipped_->sample_floats();
+  return OpScratch::array_floats<kernels::NonZero>(kernels::grid_gemm_entries(floats, lanes)) +
+         OpScratch::array_floats<std::uint32_t>(floats / s_.wide.features + 1);
+}
+
+kernels::GridSkipScratch ConvOp::flipped_lists(OpScratch& scratch) const {
+  kernels::GridSkipScratch lists;
+  if (!scratch.skip_zeros()) return lists;
+  const std::size_t floats = flipped_->sample_floats();
+  lists.entries = scratch.array<kernels::NonZero>(kernels::grid_gemm_entries(floats, kernels().lanes));
+  lists.starts = scratch.array<std::uint32_t>(floats / s_.wide.features + 1);
+  return lists;
+}
+
+std::size_t ConvOp::column_list_floats(std::size_t strips, std::size_t lanes) const {
+  return OpScratch::array_floats<kernels::NonZero>(kernels::grid_gram_entries(s_.wide.positions(), lanes)) +
+         OpScratch::array_floats<float>(kernels::grid_gram_sums(strips, lanes));
+}
+
+kernels::GridSkipScratch ConvOp::column_lists(std::size_t strips, OpScratch& scratch) const {
+  kernels::GridSkipScratch lists;
+  if (!scratch.skip_zeros()) return lists;
+  const std::size_t lanes = kernels().lanes;
+  lists.entries = scratch.array<kernels::NonZero>(kernels::grid_gram_entries(s_.wide.positions(), lanes));
+  lists.sums = scratch.array<float>(kernels::grid_gram_sums(strips, lanes));
+  return lists;
 }
 
 std::size_t ConvOp::piece_rows() const {

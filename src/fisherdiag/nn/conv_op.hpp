@@ -89,6 +89,11 @@ class ConvOp final : public Op {
   /// Samples whose padded copies are made at a time.
   std::size_t samples_at_once() const { return std::max<std::size_t>(piece_rows() / s_.wide.positions(), 1); }
   static std::size_t grid_samples(const PaddedPatches& patches);
+  /// Room for products that leave out zeros: of the wide side's padded copy, of its channels.
+  std::size_t flipped_list_floats(std::size_t lanes) const;
+  kernels::GridSkipScratch flipped_lists(OpScratch& scratch) const;
+  std::size_t column_list_floats(std::size_t strips, std::size_t lanes) const;
+  kernels::GridSkipScratch column_lists(std::size_t strips, OpScratch& scratch) const;
   kernels::PatchTable patches(std::size_t group) const {
     return {rows_.data(), taps_, s_.wide.positions(), s_.narrow.positions(), group * narrow_, narrow_};
   }
@@ -104,9 +109,10 @@ class ConvOp final : public Op {
   void gather(const Source& source, std::size_t group, std::size_t row, std::size_t strip,
               const kernels::Strips& seen) const;
 
-  void grid_product(const PaddedPatches& patches, const kernels::ConstStrips& from,
-                    const StripBuffer& weights, const kernels::Strips& to, bool add, const float* bias,
-                    std::size_t samples, OpScratch& scratch) const;
+  void grid_product(const kernels::ConstStrips& narrow, const kernels::Strips& wide, bool add,
+                    const float* bias, OpScratch& scratch) const;
+  void flipped_product(const kernels::ConstStrips& wide, const kernels::Strips& narrow, bool add,
+                       OpScratch& scratch) const;
   void gather_product(const kernels::ConstStrips& narrow, const kernels::Strips& wide, bool add,
                       const float* bias, OpScratch& scratch) const;
   void gather_product(const Source& source, const kernels::Strips& wide, bool add, const float* bias,

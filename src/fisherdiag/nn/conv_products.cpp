@@ -18,27 +18,52 @@ void ConvOp::backward(const OpBackward& b) const {
   scatter_product(b.delta, b.below[0], b.add[0], *b.scratch);
 }
 
-/// to = [to +] patches(from) weights + bias, a few samples at a time.
-void ConvOp::grid_product(const PaddedPatches& patches, const kernels::ConstStrips& from,
-                          const StripBuffer& weights, const kernels::Strips& to, bool add, const float* bias,
-                          std::size_t samples, OpScratch& scratch) const {
-  const std::size_t in = from.rows / samples, out = to.rows / samples, lanes = kernels().lanes;
-  const std::size_t step = grid_samples(patches);
+namespace {
+
+/// Calls f(rows of from, its padded copy, rows of to) for a few samples at a time.
+template <class F>
+void for_grids(const kernels::KernelTable& kernels, const PaddedPatches& patches, std::size_t step,
+               std::size_t samples, const kernels::ConstStrips& from, const kernels::Strips& to,
+               OpScratch& scratch, const F& f) {
+  const std::size_t in = from.rows / samples, out = to.rows / samples;
   for (std::size_t first = 0; first < samples; first += step) {
     const std::size_t count = std::min(step, samples - first);
     scratch.reset();
-    const float* grid = patches.pad(kernels(), ops::rows_of(from, first * in, count * in, lanes), scratch);
-    kernels().grid_gemm({patches.rows(grid), patches.runs().data(), patches.runs().size(), weights.view(),
-                         ops::rows_of(to, first * out, count * out, lanes), bias, add});
+    const kernels::ConstStrips rows = ops::rows_of(from, first * in, count * in, kernels.lanes);
+    const float* grid = patches.pad(kernels, rows, scratch);
+    f(rows, grid, ops::rows_of(to, first * out, count * out, kernels.lanes));
   }
+}
+
+}  // namespace
+
+/// wide = [wide +] patches(narrow) W^T + bias.
+void ConvOp::grid_product(const kernels::ConstStrips& narrow, const kernels::Strips& wide, bool add,
+                          const float* bias, OpScratch& scratch) const {
+  const PaddedPatches& p = *padded_;
+  for_grids(kernels(), p, grid_samples(p), wide.rows / s_.wide.positions(), narrow, wide, scratch,
+            [&](const kernels::ConstStrips&, const float* grid, const kernels::Strips& to) {
+              kernels().grid_gemm(
+                  {p.rows(grid), p.runs().data(), p.runs().size(), gathered_[0].view(), to, bias, add});
+            });
+}
+
+/// narrow = [narrow +] patches(wide) W, the kernel the other way round.
+void ConvOp::flipped_product(const kernels::ConstStrips& wide, const kernels::Strips& narrow, bool add,
+                             OpScratch& scratch) const {
+  const PaddedPatches& p = *flipped_;
+  for_grids(kernels(), p, grid_samples(p), wide.rows / s_.wide.positions(), wide, narrow, scratch,
+            [&](const kernels::ConstStrips& from, const float* grid, const kernels::Strips& to) {
+              kernels().grid_gemm_skip(
+                  {p.rows(grid), p.runs().data(), p.runs().size(), flipped_weights_.view(), to, nullptr, add},
+                  from, s_.wide.features, flipped_lists(scratch));
+            });
 }
 
 /// wide = [wide +] patches(narrow) W^T + bias.
 void ConvOp::gather_product(const kernels::ConstStrips& narrow, const kernels::Strips& wide, bool add,
                             const float* bias, OpScratch& scratch) const {
-  if (is_grid())
-    return grid_product(*padded_, narrow, gathered_[0], wide, add, bias, wide.rows / s_.wide.positions(),
-                        scratch);
+  if (is_grid()) return grid_product(narrow, wide, add, bias, scratch);
   const std::size_t positions = s_.wide.positions(), samples = wide.rows / positions;
   const std::size_t step = padded_ ? samples_at_once() : samples;
   if (!is_direct(add) && !add) ops::clear(wide, kernels().lanes);
@@ -75,9 +100,7 @@ void ConvOp::gather_product(const Source& source, const kernels::Strips& wide, b
 /// narrow = [narrow +] the transpose of patches applied to wide W.
 void ConvOp::scatter_product(const kernels::ConstStrips& wide, const kernels::Strips& narrow, bool add,
                              OpScratch& scratch) const {
-  if (flipped_)
-    return grid_product(*flipped_, wide, flipped_weights_, narrow, add, nullptr,
-                        wide.rows / s_.wide.positions(), scratch);
+  if (flipped_) return flipped_product(wide, narrow, add, scratch);
   if (!add) ops::clear(narrow, kernels().lanes);
   const std::size_t step = piece_rows();
   for (std::size_t row = 0; row < wide.rows; row += step) {

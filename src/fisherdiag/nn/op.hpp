@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,11 +47,14 @@ struct OpFlops {
 class OpScratch {
  public:
   OpScratch() = default;
-  OpScratch(std::size_t floats, std::size_t lanes) : lanes_(lanes), storage_(floats) {}
+  /// `skip_zeros`: products may leave out zeros where that is faster; the results are the same.
+  OpScratch(std::size_t floats, std::size_t lanes, bool skip_zeros = true)
+      : lanes_(lanes), skip_zeros_(skip_zeros), storage_(floats) {}
 
   /// Floats that strips() takes for a matrix.
   static std::size_t floats(std::size_t rows, std::size_t cols, std::size_t lanes);
 
+  bool skip_zeros() const { return skip_zeros_; }
   /// Everything handed out so far may be handed out again.
   void reset() { used_ = 0; }
   /// What was handed out after mark() may be handed out again.
@@ -59,8 +63,24 @@ class OpScratch {
   /// A matrix with room for a register tile of rows past its end. Contents do not matter.
   kernels::Strips strips(std::size_t rows, std::size_t cols);
 
+  /// Floats that array() takes.
+  template <class T>
+  static constexpr std::size_t array_floats(std::size_t count) {
+    return (count * sizeof(T) + kArrayBytes - 1) / kArrayBytes * (kArrayBytes / sizeof(float));
+  }
+  /// `count` trivial numbers, aligned to 64 bytes. Contents do not matter.
+  template <class T>
+  T* array(std::size_t count) {
+    static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+    float* place = storage_.data() + used_;
+    used_ += array_floats<T>(count);
+    return ::new (static_cast<void*>(place)) T[count];
+  }
+
  private:
+  static constexpr std::size_t kArrayBytes = 64;
   std::size_t lanes_ = 0, used_ = 0;
+  bool skip_zeros_ = true;
   AlignedBuffer<float> storage_;
 };
 

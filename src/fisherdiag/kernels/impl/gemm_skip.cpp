@@ -23,7 +23,7 @@ bool rows_are_sparse(const ConstStrips& a, std::size_t depth) {
   ShareCounter counter;
   for (std::size_t k = 0; k + kLanes <= depth; k += kLanes)
     for (std::size_t r = 0; r < a.rows; r += 8) counter.look(row_values(a, r, k));
-  return counter.seen > 0 && counter.is_sparse();
+  return counter.is_sparse();
 }
 
 void list_rows(const ConstStrips& a, const Section& s, const NonZeroLists& lists) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fisherdiag/kernels/impl/tiles.hpp"
+#include "fisherdiag/kernels/impl/transpose.hpp"
 #include "fisherdiag/kernels/skip.hpp"
 
 namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
@@ -43,12 +44,15 @@ FISHERDIAG_INLINE NonZero entry(float value, std::size_t k) {
 
 #if defined(__AVX512F__)
 
-/// Appends those lanes of `values` that are not zero; lane i belongs to depth k + i. Writes 16 entries.
-FISHERDIAG_INLINE NonZero* append_lanes(__m512 values, std::size_t k, NonZero* out) {
-  constexpr int kStep = kSkipStrips * static_cast<int>(kLanes);
+/// (first + i) * step in lane i.
+FISHERDIAG_INLINE __m512i counting_lanes(std::size_t first, int step) {
   const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  const __m512i offsets = _mm512_mullo_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(k))),
-                                             _mm512_set1_epi32(kStep));
+  return _mm512_mullo_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(first))),
+                            _mm512_set1_epi32(step));
+}
+
+/// Appends those lanes of `values` that are not zero, with their offsets. Writes 16 entries.
+FISHERDIAG_INLINE NonZero* append_lanes(__m512 values, __m512i offsets, NonZero* out) {
   const __mmask16 set = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_NEQ_UQ);
   const __m512 kept = _mm512_maskz_compress_ps(set, values);
   const __m512 places = _mm512_castsi512_ps(_mm512_maskz_compress_epi32(set, offsets));
@@ -59,6 +63,11 @@ FISHERDIAG_INLINE NonZero* append_lanes(__m512 values, std::size_t k, NonZero* o
   _mm512_storeu_ps(target, _mm512_permutex2var_ps(kept, first, places));
   _mm512_storeu_ps(target + 16, _mm512_permutex2var_ps(kept, second, places));
   return out + __builtin_popcount(set);
+}
+
+/// Lane i belongs to depth k + i.
+FISHERDIAG_INLINE NonZero* append_lanes(__m512 values, std::size_t k, NonZero* out) {
+  return append_lanes(values, counting_lanes(k, kSkipStrips * static_cast<int>(kLanes)), out);
 }
 
 #elif defined(__AVX2__)
@@ -118,6 +127,52 @@ FISHERDIAG_INLINE NonZero* append_nonzero(const float* values, std::size_t count
   return out;
 }
 
+/// Offsets of neighbouring depths in a packed piece, the first at `from` within it.
+struct DepthOffsets {
+  std::size_t from;
+  std::uint32_t operator[](std::size_t i) const {
+    return static_cast<std::uint32_t>((from + i) * kSkipStrips * kLanes);
+  }
+#if defined(__AVX512F__)
+  FISHERDIAG_INLINE __m512i lanes(std::size_t) const {
+    return counting_lanes(from, kSkipStrips * static_cast<int>(kLanes));
+  }
+#endif
+};
+
+/// Offsets from a table.
+struct TableOffsets {
+  const std::int32_t* table;
+  std::uint32_t operator[](std::size_t i) const { return static_cast<std::uint32_t>(table[i]); }
+#if defined(__AVX512F__)
+  FISHERDIAG_INLINE __m512i lanes(std::size_t count) const {
+    return _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << count) - 1), table);
+  }
+#endif
+};
+
+/// Appends `count` <= kLanes rows of a strip, each with its offset, to the lists of the strip's columns.
+template <class Offsets>
+FISHERDIAG_INLINE void append_columns(const float* rows, std::size_t count, const Offsets& offsets,
+                                      NonZero* (&out)[kLanes]) {
+#if defined(__AVX512F__)
+  Vec values[kLanes];
+#pragma GCC unroll 16
+  for (std::size_t n = 0; n < kLanes; ++n) values[n] = n < count ? load_aligned(rows + n * kLanes) : Vec(0.f);
+  transpose(values);
+  const __m512i lanes = offsets.lanes(count);
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < kLanes; ++i) out[i] = append_lanes(values[i], lanes, out[i]);
+#else
+  for (std::size_t n = 0; n < count; ++n)
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const float value = rows[n * kLanes + i];
+      *out[i] = {value, offsets[n]};
+      out[i] += value != 0.f;
+    }
+#endif
+}
+
 /// Packs rows [begin, end) of `Cols` strips of the right operand: row after row, kSkipStrips vectors apart.
 template <int Cols>
 FISHERDIAG_INLINE void pack_piece(const ConstStrips& right, std::size_t strip, std::size_t begin,
@@ -149,9 +204,20 @@ struct ShareCounter {
     nonzero = nonzero + xsimd::select(load(values) == Vec(0.f), Vec(0.f), Vec(1.f));
     seen += kLanes;
   }
-  FISHERDIAG_INLINE bool is_sparse() const {
-    return static_cast<double>(horizontal_sum(nonzero)) <= kSkipShare * static_cast<double>(seen);
+  /// 1 if none was looked at.
+  FISHERDIAG_INLINE double share() const {
+    return seen ? static_cast<double>(horizontal_sum(nonzero)) / static_cast<double>(seen) : 1;
   }
+  FISHERDIAG_INLINE bool is_sparse() const { return share() <= kSkipShare; }
 };
+
+/// Looks at every seventh row: positions of a grid that a pooling treats alike do not come up together.
+FISHERDIAG_INLINE double nonzero_share(const ConstStrips& m) {
+  ShareCounter counter;
+  for (std::size_t column = 0; column + kLanes <= m.cols; column += kLanes)
+    for (std::size_t row = 0; row < m.rows; row += 7)
+      counter.look(m.data + column / kLanes * m.stride + row * kLanes);
+  return counter.share();
+}
 
 }  // namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE

@@ -2,7 +2,6 @@
 // left's column that is not zero adds its multiple of a packed row of right.
 #include "fisherdiag/kernels/impl/nonzeros.hpp"
 #include "fisherdiag/kernels/impl/outer_finish.hpp"
-#include "fisherdiag/kernels/impl/transpose.hpp"
 
 namespace fisherdiag::kernels::FISHERDIAG_KERNEL_NAMESPACE {
 
@@ -18,37 +17,8 @@ bool columns_are_sparse(const ConstStrips& left, std::size_t begin, std::size_t 
   for (std::size_t column = begin; column + kLanes <= end; column += kLanes)
     for (std::size_t n = 0; n < left.rows; n += 8)
       counter.look(left.data + column / kLanes * left.stride + n * kLanes);
-  return counter.seen > 0 && counter.is_sparse();
+  return counter.is_sparse();
 }
-
-#if defined(__AVX512F__)
-
-/// Appends depths [k, k + count), count <= 16, of a strip's columns to their lists; `from_piece` is k within
-/// its piece.
-FISHERDIAG_INLINE void append_columns(const float* strip, std::size_t k, std::size_t count,
-                                      std::size_t from_piece, NonZero* (&out)[kLanes]) {
-  Vec values[kLanes];
-#pragma GCC unroll 16
-  for (std::size_t n = 0; n < kLanes; ++n)
-    values[n] = n < count ? load_aligned(strip + (k + n) * kLanes) : Vec(0.f);
-  transpose(values);
-#pragma GCC unroll 16
-  for (std::size_t i = 0; i < kLanes; ++i) out[i] = append_lanes(values[i], from_piece, out[i]);
-}
-
-#else
-
-FISHERDIAG_INLINE void append_columns(const float* strip, std::size_t k, std::size_t count,
-                                      std::size_t from_piece, NonZero* (&out)[kLanes]) {
-  for (std::size_t n = 0; n < count; ++n)
-    for (std::size_t i = 0; i < kLanes; ++i) {
-      const float value = strip[(k + n) * kLanes + i];
-      *out[i] = entry(value, from_piece + n);
-      out[i] += value != 0.f;
-    }
-}
-
-#endif
 
 /// Lists a whole strip of left's columns at once: its rows lie one after the other. Columns past the matrix
 /// get lists nobody reads.
@@ -61,7 +31,7 @@ void list_strip(const float* strip, std::size_t depth, std::size_t first_row, co
     NonZero* start[kLanes];
     for (std::size_t i = 0; i < kLanes; ++i) start[i] = out[i];
     for (std::size_t k = begin; k < end; k += kLanes)
-      append_columns(strip, k, smaller(kLanes, end - k), k - begin, out);
+      append_columns(strip + k * kLanes, smaller(kLanes, end - k), DepthOffsets{k - begin}, out);
     for (std::size_t i = 0; i < kLanes; ++i)
       lists.count(first_row + i, piece) = static_cast<std::uint32_t>(out[i] - start[i]);
     begin = end;

@@ -22,6 +22,8 @@ PadGrid pad_grid;
 GatherPieces gather_pieces;
 GridGemm grid_gemm;
 GridGramSquared grid_gram_squared;
+GridGemmSkip grid_gemm_skip;
+GridGramSquaredSkip grid_gram_squared_skip;
 MaxPool max_pool;
 MaxPoolBackward max_pool_backward;
 Activate activate;
@@ -64,11 +66,12 @@ const KernelTable& table() {
 #endif
         to_strips, transpose_to_strips, from_strips, gemm, squared_outer, add_outer, gram_squared,
         gram_squares, outer, gemm_skip, squared_outer_skip, add_outer_skip, outer_skip, gather_patches,
-        scatter_patches, pad_grid, gather_pieces, grid_gemm, grid_gram_squared, max_pool, max_pool_backward,
-        activate, activate_backward, activate_keeping_slope, multiply_slope, scale_columns, norm_forward,
-        norm_backward, row_norm_forward, row_norm_backward, transpose_strips, masked_softmax,
-        softmax_backward, column_sums, softmax_rows, penalty_value, penalty_gradient, penalty_value_gradient,
-        sgd_step, adam_step, multiply_add_probe, triad_probe
+        scatter_patches, pad_grid, gather_pieces, grid_gemm, grid_gram_squared, grid_gemm_skip,
+        grid_gram_squared_skip, max_pool, max_pool_backward, activate, activate_backward,
+        activate_keeping_slope, multiply_slope, scale_columns, norm_forward, norm_backward, row_norm_forward,
+        row_norm_backward, transpose_strips, masked_softmax, softmax_backward, column_sums, softmax_rows,
+        penalty_value, penalty_gradient, penalty_value_gradient, sgd_step, adam_step, multiply_add_probe,
+        triad_probe
   };
   return kTable;
 }
