@@ -232,8 +232,9 @@ template <int MostRows, int Cols, bool InRegisters, Squares Kind, class Right>
 void column_block(const Gram<Right>& g, std::size_t strip, std::size_t begin, std::size_t end) {
   constexpr AddToDouble add_to;
   alignas(64) float sums[kOpenRows * Cols * kLanes];
-  alignas(64) float traces[(Kind == Squares::Traced ? kPieceRows : 1) * Cols * kLanes];
-  const std::size_t step = g.positions < kPieceRows ? kPieceRows / g.positions : 1;
+  constexpr std::size_t kRows = InRegisters ? kSmallPieceRows : kPieceRows;
+  alignas(64) float traces[(Kind == Squares::Traced ? kRows : 1) * Cols * kLanes];
+  const std::size_t step = g.positions < kRows ? kRows / g.positions : 1;
   for (std::size_t row = g.range.row_begin; row < g.range.row_end; row += kOpenRows) {
     const std::size_t row_end = smaller(row + kOpenRows, g.range.row_end);
     for (std::size_t n = begin; n < end; n += step) {

@@ -17,6 +17,8 @@ static_assert(kSmallStrips <= kTileStrips);
 
 /// Rows of right, `kTileStrips` strips wide, that stay in the first-level cache.
 inline constexpr std::size_t kPieceRows = 128;
+/// The same for the small tile, which comes back to the same rows of left more often: they stay there too.
+inline constexpr std::size_t kSmallPieceRows = 96;
 /// Rows of the result whose chains are open at a time: they fit the second-level cache beside the operands.
 inline constexpr std::size_t kOpenRows = 256;
 
