@@ -51,13 +51,15 @@ using OuterSkip = void(const ConstStrips& left, const ConstStrips& right, const 
 using AddOuterSkip = void(const ConstStrips& left, const ConstStrips& right, bool first, float* target,
                           std::size_t stride, const SkipScratch& scratch) noexcept;
 
-/// Room for the lists and sums of one sample of a grid. Contents do not matter.
+/// Room for the lists and sums of one sample of a grid. Contents do not matter. Samples that need more entries
+/// than kMostGridEntries are not for these kernels.
 struct GridSkipScratch {
   NonZero* entries = nullptr;       ///< grid_gram_entries() or grid_gemm_entries()
   std::uint32_t* starts = nullptr;  ///< of grid_gemm_skip: one for each place of the padded grid and one more
   float* sums = nullptr;            ///< of grid_gram_squared_skip: grid_gram_sums(), on a whole vector
 };
 
+inline constexpr std::size_t kMostGridEntries = std::size_t{1} << 20;
 /// Entries from one column's list to the next: a cache line more than needed, or lists a power of two apart
 /// would compete for the same cache sets.
 constexpr std::size_t grid_gram_list(std::size_t positions, std::size_t lanes) {

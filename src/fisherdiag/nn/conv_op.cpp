@@ -116,30 +116,35 @@ std::size_t ConvOp::scratch_floats(std::size_t lanes) const {
 }
 
 std::size_t ConvOp::flipped_list_floats(std::size_t lanes) const {
-  const std::size_t floats = flipped_->sample_floats();
-  return OpScratch::array_floats<kernels::NonZero>(kernels::grid_gemm_entries(floats, lanes)) +
+  const std::size_t floats = flipped_->sample_floats(), entries = kernels::grid_gemm_entries(floats, lanes);
+  if (entries > kernels::kMostGridEntries) return 0;
+  return OpScratch::array_floats<kernels::NonZero>(entries) +
          OpScratch::array_floats<std::uint32_t>(floats / s_.wide.features + 1);
 }
 
 kernels::GridSkipScratch ConvOp::flipped_lists(OpScratch& scratch) const {
-  kernels::GridSkipScratch lists;
-  if (!scratch.skip_zeros()) return lists;
   const std::size_t floats = flipped_->sample_floats();
-  lists.entries = scratch.array<kernels::NonZero>(kernels::grid_gemm_entries(floats, kernels().lanes));
+  const std::size_t entries = kernels::grid_gemm_entries(floats, kernels().lanes);
+  kernels::GridSkipScratch lists;
+  if (!scratch.skip_zeros() || entries > kernels::kMostGridEntries) return lists;
+  lists.entries = scratch.array<kernels::NonZero>(entries);
   lists.starts = scratch.array<std::uint32_t>(floats / s_.wide.features + 1);
   return lists;
 }
 
 std::size_t ConvOp::column_list_floats(std::size_t strips, std::size_t lanes) const {
-  return OpScratch::array_floats<kernels::NonZero>(kernels::grid_gram_entries(s_.wide.positions(), lanes)) +
+  const std::size_t entries = kernels::grid_gram_entries(s_.wide.positions(), lanes);
+  if (entries > kernels::kMostGridEntries) return 0;
+  return OpScratch::array_floats<kernels::NonZero>(entries) +
          OpScratch::array_floats<float>(kernels::grid_gram_sums(strips, lanes));
 }
 
 kernels::GridSkipScratch ConvOp::column_lists(std::size_t strips, OpScratch& scratch) const {
-  kernels::GridSkipScratch lists;
-  if (!scratch.skip_zeros()) return lists;
   const std::size_t lanes = kernels().lanes;
-  lists.entries = scratch.array<kernels::NonZero>(kernels::grid_gram_entries(s_.wide.positions(), lanes));
+  const std::size_t entries = kernels::grid_gram_entries(s_.wide.positions(), lanes);
+  kernels::GridSkipScratch lists;
+  if (!scratch.skip_zeros() || entries > kernels::kMostGridEntries) return lists;
+  lists.entries = scratch.array<kernels::NonZero>(entries);
   lists.sums = scratch.array<float>(kernels::grid_gram_sums(strips, lanes));
   return lists;
 }

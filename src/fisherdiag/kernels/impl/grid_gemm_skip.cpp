@@ -21,6 +21,8 @@ constexpr double kLatency = 4, kEntryCost = 2;
 constexpr double kLatency = 8, kEntryCost = 3;
 #endif
 
+static_assert(kMostGridEntries <= (std::size_t{1} << 32) / kLanes);  // offsets have 32 bits
+
 struct Lists {
   const GridGemmArguments& g;
   const GridSkipScratch& scratch;
