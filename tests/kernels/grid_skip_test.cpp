@@ -40,13 +40,21 @@ struct Grid {
   std::vector<std::int32_t> bases;
 };
 
-/// Filled with what nobody may read.
+/// Filled with what nobody may read, and more of it behind that nobody may write.
 struct Scratch {
+  static constexpr std::size_t kBehind = 16;
   Scratch(std::size_t entry_count, std::size_t start_count, std::size_t sum_count)
-      : entries(entry_count), starts(start_count), sums(sum_count) {
+      : entries(entry_count + kBehind), starts(start_count + kBehind), sums(sum_count + kBehind) {
     for (NonZero& entry : entries) entry = {std::nanf(""), ~0u};
     for (std::uint32_t& start : starts) start = ~0u;
     for (float& sum : sums) sum = std::nanf("");
+  }
+  bool is_untouched_behind() const {
+    for (std::size_t i = 1; i <= kBehind; ++i)
+      if (entries[entries.size() - i].offset != ~0u || starts[starts.size() - i] != ~0u ||
+          !std::isnan(sums[sums.size() - i]))
+        return false;
+    return true;
   }
   GridSkipScratch view() { return {entries.data(), starts.data(), sums.data()}; }
   std::vector<NonZero> entries;
@@ -98,6 +106,7 @@ TEST_CASE("grid_gram_squared_skip has the bits of grid_gram_squared", "[kernels]
             a.fisher = skipping.data();
             k.grid_gram_squared_skip(a, scratch.view());
             REQUIRE(skipping == dense);
+            REQUIRE(scratch.is_untouched_behind());
           }
 }
 
@@ -137,6 +146,7 @@ TEST_CASE("grid_gemm_skip has the bits of grid_gemm", "[kernels]") {
               k.grid_gemm(g);
               g.c = skipping.view();
               k.grid_gemm_skip(g, from.view(), features, scratch.view());
+              REQUIRE(scratch.is_untouched_behind());
               for (std::size_t r = 0; r < dense.rows_; ++r)
                 for (std::size_t j = 0; j < columns; ++j) REQUIRE(skipping(r, j) == dense(r, j));
             }
