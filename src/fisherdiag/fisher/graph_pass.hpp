@@ -27,7 +27,8 @@ class GraphPass : public FisherPass {
  public:
   /// `block_rows`: as GraphLayout says. Throws UnsupportedError for tensors shared between layers of
   /// different kinds. `profile`: nullptr, or as BlockPass; layers are counted as Graph::nodes().
-  /// `section_rows`: a multiple of the chain, or 0. `squares`: take_squares() is wanted; not for batched.
+  /// `skip_zeros`: FisherOptions::skip_zeros. `section_rows`: a multiple of the chain, or 0. `squares`:
+  /// take_squares() is wanted; not for batched.
   GraphPass(const Network& network, const Estimator& estimator, Likelihood likelihood, std::size_t block_rows,
             const Context& context, PassProfile* profile = nullptr, bool skip_zeros = true,
             std::size_t section_rows = 0, bool squares = false);
